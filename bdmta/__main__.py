@@ -1,0 +1,5 @@
+"""`python -m bdmta` is the `bdmta` command."""
+
+from bdmta.cli import main
+
+main()

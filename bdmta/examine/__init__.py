@@ -1,0 +1,1 @@
+"""The examiner: opens what strangers sent, in bounded processes without network (architecture, contract 10)."""

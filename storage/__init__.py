@@ -1,0 +1,1 @@
+"""What lies on disk: Maildir++, spool, directory, ledger. Knows nothing of protocols."""

@@ -49,7 +49,8 @@ class Stage(IntEnum):
 
 class Direction(StrEnum):
     """Where a letter comes from: authenticated = submission whatever the recipients, made here = internal, else
-    inbound, LMTP too."""
+    inbound, LMTP too.
+    """
 
     INBOUND = "inbound"
     SUBMISSION = "submission"
@@ -129,7 +130,8 @@ class Accept:
 class _Said:
     """What the sender is told: one English sentence and the same in Vietnamese with diacritics (the reply carries
     it without). `recipients` limits the verdict to some; None means the letter as such. `how_to_vi` is what the
-    explanation letter to a refused official adds: what to do now."""
+    explanation letter to a refused official adds: what to do now.
+    """
 
     text: str
     text_vi: str

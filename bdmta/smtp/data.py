@@ -1,0 +1,90 @@
+"""The octets of DATA, as they come: where they end, dots undone, bounds kept; no I/O (RFC 5321 §4.1.1.4, §4.5.2).
+
+Only CRLF.CRLF ends the data: `\\n.\\n`, `\\n.\\r\\n`, `\\r.\\r` and their like do not (SMTP smuggling, CVE-2023-51764
+and kin). Bare CR and bare LF are refused on receipt and made CRLF on submission; NUL is refused everywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+
+
+class Flaw(StrEnum):
+    """Why the data cannot be taken; the first one found counts."""
+
+    BARE_LF = "bare LF"
+    BARE_CR = "bare CR"
+    NUL = "NUL"
+    LONG_LINE = "line too long"
+    TOO_BIG = "message too big"
+
+
+class DataReader:
+    """Feed it what the client sends after 354; it gives back the letter's octets, a block at a time.
+
+    Blocks begin at the start of a line and end with CRLF. Memory is one unfinished line (`max_line_octets`) and the
+    block fed. After a flaw nothing more is given back, but the end is still looked for, so that the reply comes in
+    its place. `flaw` is None while all is well; `rest` holds what followed the end (the next commands).
+    """
+
+    __slots__ = ("_max_line", "_max_octets", "_normalise", "_tail", "ended", "flaw", "octets", "rest")
+
+    def __init__(self, max_octets: int, max_line_octets: int, *, normalise: bool) -> None:
+        self._max_octets = max_octets
+        self._max_line = max_line_octets
+        self._normalise = normalise
+        self._tail = b""
+        self.octets = 0
+        self.ended = False
+        self.flaw: Flaw | None = None
+        self.rest = b""
+
+    def feed(self, block: bytes) -> bytes:
+        """The letter's octets that are complete with `block`; b"" when a line is still open, or after a flaw."""
+        data = self._tail + block if self._tail else block
+        if data.startswith(b".\r\n"):
+            body, self.rest, self.ended = b"", data[3:], True
+        else:
+            end = data.find(b"\r\n.\r\n")
+            if end >= 0:
+                body, self.rest, self.ended = data[: end + 2], data[end + 5 :], True
+            else:
+                # What may yet turn out to be the end stays: the open line, and a line end before a single dot.
+                cut = data.rfind(b"\r\n", 0, len(data) - 2 if data.endswith((b"\r\n.", b"\r\n.\r")) else len(data)) + 2
+                cut = cut if cut >= 2 else 0
+                body, rest = data[:cut], data[cut:]
+                if len(rest) > self._max_line:
+                    self.flaw = self.flaw or Flaw.LONG_LINE
+                    rest = rest[-4:]  # enough to see the end go by
+                self._tail = rest
+        if self.ended:
+            self._tail = b""
+        return self._checked(body) if body and self.flaw is None else b""
+
+    def _checked(self, body: bytes) -> bytes:
+        """`body` without its dots, or b"" and a flaw."""
+        if b"\0" in body:
+            self.flaw = Flaw.NUL
+            return b""
+        # Within one block no line is longer than the block, and whole blocks are at most a line longer than fed.
+        if len(body) > self._max_line and max(map(len, body.split(b"\n"))) > self._max_line:
+            self.flaw = Flaw.LONG_LINE
+            return b""
+        if body.startswith(b"."):
+            body = body[1:]
+        if b"\r\n." in body:
+            body = body.replace(b"\r\n.", b"\r\n")
+        line_ends = body.count(b"\r\n")
+        if body.count(b"\n") != line_ends or body.count(b"\r") != line_ends:
+            if not self._normalise:
+                self.flaw = Flaw.BARE_LF if body.count(b"\n") != line_ends else Flaw.BARE_CR
+                return b""
+            body = _BARE.sub(b"\r\n", body)
+        self.octets += len(body)
+        if self.octets > self._max_octets:
+            self.flaw = Flaw.TOO_BIG
+            return b""
+        return body

@@ -1,0 +1,103 @@
+"""DataReader: the end of the data and nothing else, whatever the blocks' borders."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bdmta.smtp.data import DataReader, Flaw
+
+
+def read(octets: bytes, cuts: list[int] | None = None, normalise: bool = False, **limits: int) -> tuple[bytes, DataReader]:
+    reader = DataReader(limits.get("max_octets", 1 << 20), limits.get("max_line_octets", 65536), normalise=normalise)
+    out, start = b"", 0
+    for cut in [*sorted(set(cuts or [])), len(octets)]:
+        if cut > start and not reader.ended:
+            out += reader.feed(octets[start:cut])
+            start = cut
+    reader.rest += octets[start:] if reader.ended else b""
+    return out, reader
+
+
+def test_plain_letter_ends_at_crlf_dot_crlf():
+    out, reader = read(b"Subject: x\r\n\r\nhello\r\n.\r\nQUIT\r\n")
+    assert (out, reader.ended, reader.flaw, reader.rest) == (b"Subject: x\r\n\r\nhello\r\n", True, None, b"QUIT\r\n")
+
+
+def test_empty_letter():
+    out, reader = read(b".\r\n")
+    assert (out, reader.ended) == (b"", True)
+
+
+# The ends that other servers have taken (CVE-2023-51764, -51765, -51766, CVE-2024-27305).
+SMUGGLES = [
+    b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\n.\r", b"\r\r\n.\n", b"\r\n\0.\r\n",
+    b"\r\n.\0\r\n", b"\n\r\n.\n", b"\r\n..\r\n", b"\r\n. \r\n", b"\r\n.\t\r\n", b"\r\n.\r\r\n", b"\x0b.\x0b",
+    b"\x85.\x85", b"\xe2\x80\xa8.\xe2\x80\xa8", b"\r\n .\r\n", b"\r\n.\\r\\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("smuggle", SMUGGLES)
+@pytest.mark.parametrize("normalise", [False, True])
+def test_smuggling_sequences_do_not_end_the_data(smuggle, normalise):
+    inner = b"MAIL FROM:<admin@binhduong.gov.vn>\r\nRCPT TO:<x@y.vn>\r\nDATA\r\n"
+    sent = b"Subject: a\r\n\r\nb" + smuggle + inner + b"c\r\n.\r\nQUIT\r\n"
+    for cut in range(len(sent)):
+        out, reader = read(sent, [cut], normalise)
+        assert reader.ended
+        assert reader.rest == b"QUIT\r\n", cut
+        assert inner in out or reader.flaw is not None
+
+
+def test_bare_lf_is_refused_on_receipt_and_normalised_on_submission():
+    assert read(b"a\nb\r\n.\r\n")[1].flaw is Flaw.BARE_LF
+    assert read(b"a\rb\r\n.\r\n")[1].flaw is Flaw.BARE_CR
+    out, reader = read(b"a\nb\rc\r\n.\r\n", normalise=True)
+    assert (out, reader.flaw) == (b"a\r\nb\r\nc\r\n", None)
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_nul_is_refused_everywhere(normalise):
+    assert read(b"a\0b\r\n.\r\n", normalise=normalise)[1].flaw is Flaw.NUL
+
+
+def test_bounds_are_said_and_the_end_is_still_found():
+    out, reader = read(b"x" * 200 + b"\r\n.\r\nNOOP\r\n", max_line_octets=100)
+    assert (out, reader.flaw, reader.ended, reader.rest) == (b"", Flaw.LONG_LINE, True, b"NOOP\r\n")
+    reader = DataReader(1 << 20, 100, normalise=False)
+    for _ in range(50):
+        reader.feed(b"x" * 64)
+        assert len(reader._tail) <= 200
+    reader.feed(b"\r\n.\r\nNOOP\r\n")
+    assert (reader.flaw, reader.rest) == (Flaw.LONG_LINE, b"NOOP\r\n")
+    _, reader = read(b"abc\r\n" * 100 + b".\r\n", max_octets=100)
+    assert (reader.flaw, reader.ended) == (Flaw.TOO_BIG, True)
+
+
+LINES = st.lists(st.text(alphabet="ab.\r\n ", max_size=8).map(lambda s: s.encode()), max_size=8)
+
+
+@given(LINES, st.lists(st.integers(0, 80), max_size=6))
+def test_any_cut_gives_the_same_letter(lines, cuts):
+    letter = b"".join(line.replace(b"\r", b"").replace(b"\n", b"") + b"\r\n" for line in lines)
+    stuffed = b"".join((b"." + line if line.startswith(b".") else line) for line in letter.splitlines(True))
+    out, reader = read(stuffed + b".\r\nREST", cuts)
+    assert (out, reader.ended, reader.flaw, reader.rest) == (letter, True, None, b"REST")
+
+
+@given(st.binary(max_size=60), st.lists(st.integers(0, 60), max_size=4))
+def test_hostile_octets_never_raise_and_never_pass_a_bare_line_end(octets, cuts):
+    out, reader = read(octets, cuts)
+    if reader.flaw is None:
+        bare = out.replace(b"\r\n", b"")
+        assert b"\r" not in bare and b"\n" not in bare and b"\0" not in out
+
+
+def test_every_cut_of_every_short_sequence_agrees():
+    for sequence in itertools.product((b"\r", b"\n", b".", b"a"), repeat=6):
+        octets = b"x" + b"".join(sequence) + b"\r\n.\r\n"
+        whole = read(octets, normalise=True)
+        for cut in range(1, len(octets)):
+            cut_out = read(octets, [cut], normalise=True)
+            assert (cut_out[0], cut_out[1].rest) == (whole[0], whole[1].rest), (octets, cut)

@@ -1,0 +1,327 @@
+"""The settings. This file is the manual: each has a default, its unit in its name, and one sentence.
+
+`conf/bdmta.toml` and the table in `docs/operators.md` are written from here (contract 14); a test compares.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from bdmta.config.values import (
+    ConfigPath,
+    Count,
+    DataPath,
+    DnsServer,
+    Flag,
+    HostName,
+    IpAddress,
+    Line,
+    ListenerName,
+    MailAddress,
+    Network,
+    Percent,
+    Port,
+    Table,
+    TimeZone,
+    setting,
+)
+
+Protocol = Literal["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "lmtp", "web"]
+
+
+class Server(Table):
+    """The machine and its processes."""
+
+    hostname: HostName = setting("mail.localdomain", "The name this server greets with and its certificate bears.")
+    data_dir: ConfigPath = setting(
+        ".",
+        "The folder of everything the server writes; a relative path starts at the folder of this file.",
+    )
+    run_dir: DataPath = setting(
+        "run",
+        "The folder of sockets between our processes, relative to data_dir; its path has at most 80 octets.",
+    )
+    user: str = setting("", "The account to run as once the ports are bound; empty: whoever started it.", max_length=64)
+    group: str = setting("", "The group to run as; empty: the first group of user.", max_length=64)
+    workers: int = setting(
+        -1,
+        "Edge processes: -1 is one a core, 0 is everything in one process.",
+        strict=True,
+        ge=-1,
+        le=256,
+    )
+    grace_s: Count = setting(30, "How long sessions may finish after SIGTERM, in seconds.", ge=1, le=3600)
+
+
+class Listen(Table):
+    """Where service is offered when no [[listener]] is given."""
+
+    addresses: tuple[IpAddress, ...] = setting(
+        ("127.0.0.1",),
+        "The addresses to bind; 0.0.0.0 and :: are all of them.",
+        min_length=1,
+    )
+    base_port: Port = setting(0, "Added to each standard port, so that 10000 makes SMTP 10025 and IMAPS 10993.")
+    protocols: tuple[Protocol, ...] = setting(
+        ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "web"),
+        "What is offered; lmtp (port 24) is off unless named.",
+        min_length=1,
+    )
+
+
+class Listener(Table):
+    """One listening port of its own; as soon as one is given, [listen] is no longer read (Điều 4)."""
+
+    name: ListenerName = setting("", "What logs and policies call it; empty: the protocol.")
+    protocol: Protocol = setting(
+        "smtp",
+        "What it speaks: smtp, submission, submissions, imap, imaps, pop3, pop3s, lmtp or web.",
+    )
+    addresses: tuple[IpAddress, ...] = setting(("127.0.0.1",), "The addresses to bind.", min_length=1)
+    port: Port = setting(0, "The port; 0: the protocol's standard port plus [listen] base_port.")
+    networks: tuple[Network, ...] = setting((), "Who may connect; empty: everybody.")
+    hostname: HostName | Literal[""] = setting("", "The name to greet with here; empty: [server] hostname.")
+    policies: ConfigPath | Literal[""] = setting("", "A policy file of its own; empty: [policies] file.")
+    max_message_octets: Count = setting(0, "The largest letter here, in octets; 0: [smtp] max_message_octets.")
+    max_sessions: Count = setting(0, "Sessions at once on this listener in one process; 0: [limits] max_sessions.")
+
+
+class Mail(Table):
+    """The mailboxes' files and what an address may look like."""
+
+    domains: tuple[HostName, ...] = setting(
+        ("localdomain",),
+        "The local domains, the primary one first (Điều 5.1).",
+        min_length=1,
+    )
+    root: DataPath = setting("mail", "The folder of the mailboxes (Maildir++), relative to [server] data_dir.")
+    queue_dir: DataPath = setting(
+        "queue",
+        "The folder of the outgoing queue, relative to [server] data_dir; best on the file system of root, so"
+        " that letters are linked.",
+    )
+    backup_dir: DataPath = setting(
+        "backup",
+        "The folder of the backups, relative to [server] data_dir; best on another disk.",
+    )
+    quarantine_dir: DataPath = setting("quarantine", "The folder of letters held back, relative to [server] data_dir.")
+    postmaster: MailAddress = setting(
+        "",
+        "The mailbox that postmaster and abuse of every domain reach (RFC 2142); empty: postmaster of the "
+        "primary domain.",
+    )
+    reserve_octets: Count = setting(
+        67_108_864,
+        "Letters are put off with 452 4.3.1 when less than this is free on the disk, in octets.",
+    )
+    plus_addressing: Flag = setting(
+        False,
+        "Whether minhnv+x reaches minhnv; off, since Điều 5 gives each person one address.",
+    )
+    subaddress_separator: Literal["+", "-", "_", "="] = setting(
+        "+",
+        "What separates a mailbox's name from the rest of the local part when plus_addressing is on.",
+    )
+    memory_octets: Count = setting(
+        262_144,
+        "A letter that arrives is kept in memory up to this size, in octets, and on disk beyond.",
+        ge=4096,
+    )
+
+
+class Smtp(Table):
+    """The bounds of SMTP, submission and LMTP sessions."""
+
+    banner: Line = setting("bdmta", "What the greeting says after the host name, in printable ASCII.")
+    max_message_octets: Count = setting(52_428_800, "The largest letter, in octets (552 5.3.4 beyond).", ge=65_536)
+    max_line_octets: Count = setting(
+        65_536,
+        "The longest line of a letter, in octets (RFC 5321 §4.5.3.1.6 asks for 1000).",
+        ge=1000,
+    )
+    max_recipients: Count = setting(
+        1000,
+        "Recipients of one letter; RFC 5321 §4.5.3.1.8 asks for at least 100.",
+        ge=100,
+    )
+    max_errors: Count = setting(20, "Refused commands before the session is ended with 421.", ge=1)
+    max_commands: Count = setting(
+        3000,
+        "Commands from one accepted letter to the next before the session is ended with 421.",
+        ge=110,
+    )
+    max_received: Count = setting(100, "Received fields in one letter; more are a loop (RFC 5321 §6.3).", ge=30)
+    idle_timeout_s: Count = setting(
+        300,
+        "The wait for a whole command line, in seconds (RFC 5321 §4.5.3.2.7); a trickle of octets does not prolong it.",
+        ge=1,
+    )
+    data_timeout_s: Count = setting(
+        180,
+        "The wait for the next block of a letter, in seconds (RFC 5321 §4.5.3.2.5).",
+        ge=1,
+    )
+    data_total_timeout_s: Count = setting(3600, "The time that one whole letter may take to arrive, in seconds.", ge=1)
+
+    @model_validator(mode="after")
+    def _commands_fit_recipients(self) -> Smtp:
+        if self.max_commands < self.max_recipients + 10:
+            raise ValueError(f"max_commands ({self.max_commands}) must be at least max_recipients + 10")
+        return self
+
+
+class Imap(Table):
+    """The bounds of IMAP sessions."""
+
+    idle_timeout_s: Count = setting(
+        1860,
+        "The wait for a whole command line after login, in seconds (RFC 9051 §5.4 asks for at least 1800).",
+        ge=1,
+    )
+    login_timeout_s: Count = setting(60, "The time to log in, in seconds.", ge=1)
+    max_line_octets: Count = setting(65_536, "The longest command line, in octets.", ge=8192)
+    max_literal_octets: Count = setting(
+        52_428_800,
+        "The largest literal after login, in octets: the largest letter that APPEND takes.",
+        ge=65_536,
+    )
+
+
+class Pop3(Table):
+    """The bounds of POP3 sessions."""
+
+    idle_timeout_s: Count = setting(
+        600,
+        "The wait for a whole command line, in seconds (RFC 1939 §3 asks for at least 600).",
+        ge=1,
+    )
+    login_timeout_s: Count = setting(60, "The time to log in, in seconds.", ge=1)
+
+
+class Limits(Table):
+    """Who may do how much."""
+
+    sessions_per_address: Count = setting(
+        100,
+        "Sessions at once from one address, over all protocols, in one process.",
+        ge=1,
+    )
+    max_sessions: Count = setting(
+        5000,
+        "Sessions at once in one process; beyond it connections wait in the backlog.",
+        ge=10,
+    )
+    auth_backoff_s: Count = setting(
+        30,
+        "The longest wait after wrong passwords, in seconds; the first waits 1 s and each doubles.",
+    )
+    trusted_networks: tuple[Network, ...] = setting((), "Exempt from limits of rate and connections, never from AUTH.")
+    relay_networks: tuple[Network, ...] = setting(
+        (),
+        "Who may send to outside without AUTH; 127.0.0.0/8 only if it is named here.",
+    )
+
+
+class Tls(Table):
+    """The certificate."""
+
+    cert: ConfigPath = setting(
+        "tls/cert.pem",
+        "The certificate with its chain, PEM; relative to the folder of this file.",
+    )
+    key: ConfigPath = setting("tls/key.pem", "Its private key, PEM, mode 0600.")
+    min_version: Literal["1.2", "1.3"] = setting("1.2", "The oldest TLS that is spoken.")
+
+
+class Dkim(Table):
+    """Our signature on what leaves (RFC 6376)."""
+
+    selector: HostName = setting("bdmta", "The selector of the key in use: <selector>._domainkey.<domain>.")
+    dir: ConfigPath = setting(
+        "dkim",
+        "The folder of the private keys, one <selector>.pem each; relative to the folder of this file.",
+    )
+
+
+class Dns(Table):
+    """Who is asked."""
+
+    servers: tuple[DnsServer, ...] = setting(
+        ("system",),
+        'The only servers that are asked, such as "127.0.0.1:5300"; "system" stands for the machine\'s own; '
+        'with [] no lookup is made and every answer is "none" at once.',
+    )
+    timeout_s: Count = setting(5, "The longest time for one answer, in seconds, over all servers.", ge=1, le=60)
+
+
+class ClockTable(Table):
+    """Time as people see it; logs and the ledger keep UTC."""
+
+    timezone: TimeZone = setting("Asia/Ho_Chi_Minh", "The time zone of notices, reports and working hours.")
+
+
+class QuotaTable(Table):
+    """The room of a mailbox that has none of its own (Điều 18.1)."""
+
+    person_octets: Count = setting(1_073_741_824, "The room of a person's mailbox, in octets; 0: no bound.")
+    person_letters: Count = setting(0, "The letters in a person's mailbox; 0: no bound.")
+    agency_octets: Count = setting(10_737_418_240, "The room of an agency's mailbox, in octets; 0: no bound.")
+    agency_letters: Count = setting(0, "The letters in an agency's mailbox; 0: no bound.")
+    warn_percent: tuple[Percent, ...] = setting(
+        (80, 95),
+        "Fill levels that send one warning letter each time they are crossed upward, in percent.",
+        max_length=5,
+    )
+
+
+class Policies(Table):
+    """The chain of policies."""
+
+    file: ConfigPath = setting(
+        "policies.toml",
+        "The file that lists the policies in their order; relative to the folder of this file.",
+    )
+    timeout_s: Count = setting(20, "The time of one policy where the file does not say, in seconds.", ge=1, le=600)
+
+
+class Examiner(Table):
+    """The processes that open what strangers sent; each bound yields a stated verdict (Điều 13)."""
+
+    processes: Count = setting(2, "How many there are.", ge=1, le=64)
+    memory_octets: Count = setting(536_870_912, "Memory of one, in octets.", ge=134_217_728)
+    cpu_s: Count = setting(10, "Processor time for one letter, in seconds.", ge=1)
+    timeout_s: Count = setting(20, "Time for one letter, in seconds, waiting included.", ge=1)
+    max_depth: Count = setting(5, "Archives within archives and letters within letters.", ge=1, le=20)
+    max_files: Count = setting(2000, "Files in one letter, archives' entries included.", ge=10)
+    max_expanded_octets: Count = setting(
+        268_435_456,
+        "What one letter's archives may expand to, in octets.",
+        ge=1_048_576,
+    )
+    max_ratio: Count = setting(200, "How many times its size an archive may expand to.", ge=10)
+
+
+class Auth(Table):
+    """Passwords at login."""
+
+    parallelism: Count = setting(
+        2,
+        "Passwords verified at once in one process; each takes about 50 ms of one core.",
+        ge=1,
+        le=64,
+    )
+    cache_s: Count = setting(
+        60,
+        "How long a verified login is remembered, in seconds; a change or suspension drops it at once.",
+        le=3600,
+    )
+
+
+class Log(Table):
+    """The log on stderr. It never holds content or passwords (Điều 2)."""
+
+    level: Literal["debug", "info", "warning", "error"] = setting("info", "The least that is written.")
+    format: Literal["line", "json"] = setting("line", "One readable line an event, or one JSON object.")
+    subjects: Flag = setting(False, "Whether subjects are written to the log.")

@@ -29,11 +29,12 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 from bdmta.clock import Clock
 from bdmta.examine.inventory import Inventory, Item
 from bdmta.message import Message, Part
+from bdmta.message.addresses import mailboxes
 
 __all__ = [
     "Accept", "Account", "Annotate", "Defer", "Direction", "Examiner", "Facts", "Finding", "Inventory", "Item",
     "Message", "Mode", "Part", "Pass", "Policy", "Quarantine", "Reject", "Rewrite", "Services", "Stage", "State",
-    "Verdict", "option",
+    "Verdict", "mailboxes", "option",
 ]  # fmt: skip
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_LINE_OCTETS = 500  # RFC 5321 §4.5.3.1.5 allows 512 with the CRLF
 
 
 def unaccented(text: str) -> str:
     """`text` in ASCII: Vietnamese letters lose their marks, đ becomes d, what is left over becomes `?`."""
+    if text.isascii() and text.isprintable():
+        return text
     decomposed = unicodedata.normalize("NFD", text.replace("đ", "d").replace("Đ", "D"))
     bare = "".join(c for c in decomposed if not unicodedata.combining(c))
     for fancy, plain in (("“", '"'), ("”", '"'), ("‘", "'"), ("’", "'"), ("–", "-"), ("—", "-"), ("…", "...")):
@@ -48,6 +51,9 @@ class Reply:
 
     def encode(self) -> bytes:
         """The reply's octets, a line for each text, each ended by CRLF and no longer than the RFC allows."""
+        return _encode(self)
+
+    def _encode(self) -> bytes:
         status = "" if self.enhanced is None else f"{self.code // 100}.{self.enhanced} "
         lines = [piece for line in self.lines for piece in _fold(unaccented(line), MAX_LINE_OCTETS - 16)] or [""]
         last = len(lines) - 1
@@ -59,6 +65,11 @@ class Reply:
         """The reply on one line, for logs, `policy try` and the ledger."""
         status = "" if self.enhanced is None else f"{self.code // 100}.{self.enhanced} "
         return f"{self.code} {status}{' / '.join(self.lines)}"
+
+
+@lru_cache(maxsize=512)  # most replies are the same few
+def _encode(reply: Reply) -> bytes:
+    return reply._encode()
 
 
 def _fold(line: str, width: int) -> list[str]:

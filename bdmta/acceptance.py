@@ -1,0 +1,167 @@
+"""From the end of DATA to the 250: scan, own checks, the chain's ruling, edits, commit; one way in for all letters.
+
+The order is the contract: nothing is answered before `storage.commit` has returned. What the peer is told is little,
+with a reference; the log and the ledger have the rest, and never content.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from datetime import timedelta
+from typing import Any
+
+from bdmta.chain import Chain, Ruling
+from bdmta.clock import Clock
+from bdmta.delivery import Deliverer
+from bdmta.edits import Edits, complete_submission, foreign_author, strip_ours
+from bdmta.envelope import Envelope, new_reference
+from bdmta.facts import Fact, FactSink, accepted_facts, fact, refusal_facts
+from bdmta.message import Message, scan
+from bdmta.message.addresses import mailboxes
+from bdmta.message.write import field as header_field
+from bdmta.notices import Notices
+from bdmta.policy import Direction, Facts, Stage
+from bdmta.received import rfc5322_date, trace_fields
+from bdmta.reply import Reply, reply
+from bdmta.routing import Route
+from storage.errors import NoSpace, OverQuota, StoreError
+from storage.incoming import Incoming
+from storage.letter import Letter
+
+INLINE_OCTETS = 262_144
+
+class Acceptance:
+    """One for an edge; `accept` is called once a letter."""
+
+    def __init__(
+        self,
+        deliverer: Deliverer,
+        notices: Notices,
+        facts: FactSink,
+        clock: Clock,
+        executor: Executor,
+        log: Any,
+        *,
+        hostname: str,
+        offset: timedelta,
+        local_domains: Any,
+    ) -> None:
+        self._deliverer = deliverer
+        self._notices = notices
+        self._facts = facts
+        self._clock = clock
+        self._executor = executor
+        self._log = log
+        self._hostname = hostname
+        self._offset_s = int(offset.total_seconds())
+        self._local_domains = local_domains
+
+    def reference(self) -> str:
+        """A new name for a letter or a failure."""
+        return new_reference(self._clock)
+
+    def has_room(self, route: Route, size_octets: int) -> bool:
+        """A letter of the declared size fits (asked at RCPT)."""
+        return self._deliverer.has_room(route, size_octets)
+
+    def record(self, facts: list[Fact]) -> None:
+        """Write facts to the ledger's inbox."""
+        self._facts.write(facts)
+
+    async def accept(self, envelope: Envelope, incoming: Incoming, chain: Chain, max_received: int) -> Reply:
+        """The reply to a letter that has come in whole. 250: on disk for every recipient."""
+        message = await self._scan(incoming)
+        refusal = self._own_checks(envelope, message, max_received)
+        if refusal is not None:
+            self.record([fact(envelope, "refused", message, by="server", reply=str(refusal))])
+            return refusal
+        ruling = await chain.rule(Stage.DATA, self._policy_facts(envelope, message, incoming.size_octets))
+        answer = ruling.reply()
+        if answer is not None:
+            self.record(refusal_facts(ruling, Stage.DATA, envelope, message))
+            if envelope.account is not None:
+                self._notices.explain_refusal(envelope, ruling)
+            return answer
+        letter = self._letter(envelope, ruling, message, incoming)
+        try:
+            placed = await self._deliverer.place(envelope, letter, ruling.quarantined)
+        except StoreError as error:
+            return self._store_refusal(envelope, error)
+        self.record(accepted_facts(envelope, message, ruling, placed, letter.size_octets))
+        self._log.info(
+            "accepted", reference=envelope.reference, sender=envelope.sender_text, recipients=len(envelope.recipients),
+            octets=letter.size_octets, direction=str(envelope.direction), ip=envelope.remote_ip,
+            queued=len(placed.outside),
+        )  # fmt: skip
+        if placed.crossings:
+            self._notices.warn_of_quota(placed.crossings)
+        return reply(250, "0.0", f"OK, stored as {envelope.reference}")
+
+    async def _scan(self, incoming: Incoming) -> Message:
+        """Read the letter's structure; large ones beside the loop."""
+        if incoming.size_octets <= INLINE_OCTETS:
+            return scan(incoming.view())
+        return await asyncio.get_running_loop().run_in_executor(self._executor, scan, incoming.view())
+
+    def _own_checks(self, envelope: Envelope, message: Message, max_received: int) -> Reply | None:
+        """What is no policy: loops, and the login's own From (Điều 17.2)."""
+        if sum(header.name == "received" for header in message.headers) > max_received:  # RFC 5321 §6.3
+            return reply(554, "4.6", "Too many hops, this message loops", "Thư chạy vòng quá nhiều máy chủ")
+        delivered_to = {h.text.strip().casefold() for h in message.headers if h.name == "delivered-to"}
+        if delivered_to and any(r.key in delivered_to for r in envelope.recipients):
+            return reply(554, "4.6", "This message has been here before (loop)", "Thư bị chuyển tiếp vòng lặp")
+        account = envelope.account
+        if account is None:
+            return None
+        authors = [
+            f"{box.local}@{box.domain}"
+            for header in message.headers
+            if header.name in ("from", "sender")
+            for box in mailboxes(header.value)
+        ]
+        foreign = foreign_author(message, account, authors)
+        if foreign is None:
+            return None
+        return reply(
+            550, "7.1", f"From {foreign} does not belong to the login {account.address} (Dieu 17.2)",
+            f"Địa chỉ người gửi {foreign} không thuộc tài khoản {account.address}",
+        )  # fmt: skip
+
+    def _policy_facts(self, envelope: Envelope, message: Message, size: int) -> Facts:
+        return Facts(
+            direction=envelope.direction, received_at=envelope.received_at, reference=envelope.reference,
+            listener=envelope.listener, remote_ip=envelope.remote_ip, is_trusted_network=envelope.is_trusted_network,
+            has_tls=envelope.has_tls, helo=envelope.helo, account=envelope.account,
+            mail_from=envelope.sender.key if envelope.sender is not None else "",
+            rcpt_to=tuple(r.key for r in envelope.recipients), size=size, message=message,
+            local_domains=frozenset(self._local_domains()),
+        )  # fmt: skip
+
+    def _letter(self, envelope: Envelope, ruling: Ruling, message: Message, incoming: Incoming) -> Letter:
+        """The final octets: trace fields, marks, what submission adds, then what came, less what is taken out."""
+        final = ruling.facts.message or message
+        edits = Edits()
+        strip_ours(final, edits)
+        if envelope.direction is Direction.SUBMISSION:
+            seconds = int(envelope.received_at.timestamp())
+            complete_submission(
+                final, edits, clock=self._clock, date=rfc5322_date(seconds, self._offset_s),
+                message_id=f"<{envelope.reference}@{self._hostname}>",
+            )  # fmt: skip
+        marks = b"".join(header_field(name, value) for name, value in ruling.headers)
+        prefix = trace_fields(envelope, self._hostname, self._offset_s) + marks + edits.added
+        spans = edits.kept(len(final.octets))
+        if final is not message:
+            view = memoryview(final.octets)
+            return Letter.from_octets([prefix, *(view[a:b] for a, b in spans)])
+        return incoming.letter(prefix, spans)
+
+    def _store_refusal(self, envelope: Envelope, error: StoreError) -> Reply:
+        self._log.error("not stored", reference=envelope.reference, exc_info=error)
+        ref = f"(ref {envelope.reference})"
+        if isinstance(error, NoSpace):
+            return reply(452, "3.1", f"Insufficient system storage {ref}", "Máy chủ tạm hết chỗ lưu, xin gửi lại sau")
+        if isinstance(error, OverQuota):
+            return reply(452, "2.2", f"Mailbox full {ref}", "Hộp thư đã đầy, xin gửi lại sau")
+        return reply(451, "3.0", f"Temporary failure {ref}", "Lỗi tạm thời, xin gửi lại sau")

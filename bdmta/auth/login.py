@@ -1,0 +1,131 @@
+"""Check a login: the published directory, passwords off the loop, a short cache, waits after wrong ones."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+from bdmta.address import AddressError, parse_address
+from bdmta.clock import Clock
+from bdmta.directory.passwords import PasswordChecker
+from bdmta.directory.snapshot import Snapshot
+from bdmta.limits import Throttle, network_of
+from bdmta.policy import Account
+
+_CACHE_SIZE = 10_000
+_MAX_PASSWORD_OCTETS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A right password: whose mailbox, and as whom it may send."""
+
+    account: Account
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """No login. `reason` is for the log and fail2ban, never for the peer: unknown, password, suspended, malformed."""
+
+    reason: str
+
+
+class Authenticator:
+    """One for all protocols of an edge. `sleep` and `clock` come in, so that no test waits."""
+
+    def __init__(
+        self,
+        current: Callable[[], Snapshot],
+        checker: PasswordChecker,
+        throttle: Throttle,
+        clock: Clock,
+        executor: Executor,
+        log: Any,
+        *,
+        parallelism: int = 2,
+        cache_s: float = 300.0,
+        exempt: Callable[[str], bool] = lambda ip: False,
+        renew: Callable[[str, str], None] = lambda address, hashed: None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._current = current
+        self._checker = checker
+        self._throttle = throttle
+        self._clock = clock
+        self._executor = executor
+        self._log = log
+        self._checks = asyncio.Semaphore(parallelism)
+        self._cache: dict[bytes, tuple[float, str]] = {}
+        self._cache_key = os.urandom(32)
+        self._cache_s = cache_s
+        self._exempt = exempt
+        self._renew = renew
+        self._sleep = sleep
+
+    async def login(self, user: str, password: str, remote_ip: str, protocol: str) -> Login | Failure:
+        """The account behind `user` and `password`. Unknown users cost the same work and the same waits.
+
+        A wrong password makes the next answer wait (`[limits] auth_backoff_s` at the longest); so does an attempt
+        made while one waits. Trusted networks never wait.
+        """
+        key = self._key(user)
+        network = network_of(remote_ip)
+        names = (f"account {key} {network}", f"network {network}")
+        free = self._exempt(remote_ip)
+        if not free and (wait_s := self._throttle.wait_s(*names)):
+            await self._sleep(wait_s)
+        outcome = await self._check(key, password)
+        if isinstance(outcome, Login):
+            self._throttle.clear(names[0])
+            return outcome
+        self._log.warning("login failed", protocol=protocol, user=key, ip=remote_ip, reason=outcome.reason)
+        if not free and (wait_s := self._throttle.fail(*names)):
+            await self._sleep(wait_s)
+        return outcome
+
+    def _key(self, user: str) -> str:
+        """A login name is an address; without a domain it is one of the primary domain."""
+        text = user if "@" in user else f"{user}@{self._current().primary_domain}"
+        try:
+            return parse_address(text).key
+        except AddressError:
+            return ""
+
+    async def _check(self, key: str, password: str) -> Login | Failure:
+        snapshot = self._current()
+        credentials = snapshot.credentials(key) if key else None
+        if len(password.encode("utf-8", "surrogateescape")) > _MAX_PASSWORD_OCTETS:
+            return Failure("malformed")
+        if credentials is None:
+            await self._off_loop(self._checker.dummy_verify, password)
+            return Failure("unknown" if key else "malformed")
+        proof = hashlib.blake2b(f"{key}\0{password}".encode(), key=self._cache_key, digest_size=32).digest()
+        until, stamp = self._cache.get(proof, (0.0, ""))
+        if stamp != credentials.stamp or until < self._clock.monotonic():
+            verified = await self._off_loop(self._checker.verify_any, credentials, password)
+            if not verified.ok:
+                return Failure("password")
+            if verified.renewed:
+                self._renew(key, verified.renewed)
+            if len(self._cache) >= _CACHE_SIZE:
+                self._cache.clear()
+            self._cache[proof] = (self._clock.monotonic() + self._cache_s, credentials.stamp)
+        if credentials.status != "active":
+            return Failure(credentials.status)
+        entry = snapshot.mailbox(key)
+        if entry is None:
+            return Failure("unknown")
+        return Login(
+            Account(
+                address=entry.address, kind=entry.kind, agency=entry.agency, may_send_as=snapshot.may_send_as(key)
+            )
+        )
+
+    async def _off_loop(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        async with self._checks:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)

@@ -1,0 +1,117 @@
+"""Place accepted letters: mailboxes here by `storage.commit`, everything else into the durable spool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bdmta.directory.snapshot import MailboxEntry
+from bdmta.envelope import Envelope, Recipient
+from bdmta.routing import Outside, Route
+from storage.commit import Commit, Delivery, Stored, Target
+from storage.letter import Letter
+from storage.maildir import mailbox_dir
+from storage.quota import Limit, Quota
+from storage.spool import QueueEntry, QueueRecipient
+
+JUNK = "Junk"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where a letter went: mailboxes by address (Junk or not), and the addresses outside that it is queued for."""
+
+    inbox: tuple[str, ...]
+    junk: tuple[str, ...]
+    outside: tuple[str, ...]
+    crossings: tuple[tuple[MailboxEntry, int], ...] = ()
+
+
+class Deliverer:
+    """The way into the store for one edge."""
+
+    def __init__(self, commit: Commit, quota: Quota, mail_root: str, log: Any) -> None:
+        self._commit = commit
+        self._quota = quota
+        self._mail_root = mail_root
+        self._log = log
+        self._dirs: dict[str, str] = {}
+
+    def mailbox_dir(self, address: str) -> str:
+        """The Maildir of a mailbox; remembered, as it is asked for with every letter."""
+        known = self._dirs.get(address)
+        if known is None:
+            if len(self._dirs) > 100_000:
+                self._dirs.clear()
+            known = self._dirs[address] = mailbox_dir(self._mail_root, address)
+        return known
+
+    def has_room(self, route: Route, size_octets: int) -> bool:
+        """A letter of `size_octets` fits into some mailbox of `route` (contract 6); outside there is always room."""
+        if route.outside or not route.mailboxes:
+            return True
+        return any(self._fits(entry, size_octets) for entry in route.mailboxes)
+
+    def _fits(self, entry: MailboxEntry, size_octets: int) -> bool:
+        return self._quota.fits(self.mailbox_dir(entry.address), limit_of(entry), size_octets)
+
+    async def place(self, envelope: Envelope, letter: Letter, junk: Iterable[str] = ()) -> Placed:
+        """Durable for every recipient when it returns; StoreError or NoSpace and nothing is promised.
+
+        `junk` holds recipients (by key) whose copy goes to Junk. A mailbox reached by several recipients gets one
+        copy. The copy of a full member of a group waits in the spool; the group's other members are served now.
+        """
+        inbox, spam, outside = self._sort(envelope.recipients, frozenset(junk), letter.size_octets)
+        targets = [Target(self.mailbox_dir(a), "INBOX", limit_of(e)) for a, e in inbox.items()]
+        targets += [Target(self.mailbox_dir(a), JUNK, limit_of(e)) for a, e in spam.items()]
+        deliveries = [Delivery(letter, tuple(targets))] if targets else []
+        entries = _entries(envelope, letter, outside)
+        stored: Stored = await self._commit.store(deliveries, entries)
+        by_dir = {self.mailbox_dir(a): e for a, e in (inbox | spam).items()} if stored.crossings else {}
+        crossings = tuple((by_dir[where], percent) for where, percent in stored.crossings if where in by_dir)
+        return Placed(tuple(inbox), tuple(spam), tuple(o.address for o, _ in outside), crossings)
+
+    def _sort(
+        self, recipients: Sequence[Recipient], junk: frozenset[str], size_octets: int
+    ) -> tuple[dict[str, MailboxEntry], dict[str, MailboxEntry], list[tuple[Outside, Recipient]]]:
+        inbox: dict[str, MailboxEntry] = {}
+        spam: dict[str, MailboxEntry] = {}
+        outside: dict[str, tuple[Outside, Recipient]] = {}
+        for recipient in recipients:
+            into = spam if recipient.key in junk else inbox
+            many = len(recipient.route.mailboxes) > 1
+            for entry in recipient.route.mailboxes:
+                if many and not self._fits(entry, size_octets):
+                    self._log.warning("mailbox full, group copy waits in the queue", mailbox=entry.address)
+                    outside.setdefault(entry.address, (Outside(entry.address, recipient.key), recipient))
+                    continue
+                into[entry.address] = entry
+            for out in recipient.route.outside:
+                outside.setdefault(out.address, (out, recipient))
+        for address in inbox.keys() & spam.keys():
+            del spam[address]  # asked for by two ways, and one of them is clean
+        return inbox, spam, list(outside.values())
+
+
+def limit_of(entry: MailboxEntry) -> Limit:
+    """The quota of a mailbox as the store knows it; 0 is no limit."""
+    return Limit(entry.quota_octets or 0, entry.quota_letters or 0)
+
+
+def _entries(envelope: Envelope, letter: Letter, outside: list[tuple[Outside, Recipient]]) -> list[QueueEntry]:
+    """Spool entries for recipients outside: one a letter, with the DSN wishes of each (RFC 3461 §5.2)."""
+    if not outside:
+        return []
+    recipients = tuple(
+        QueueRecipient(address=o.address, dsn_notify=r.dsn_notify, dsn_orcpt=r.dsn_orcpt, via=o.via or "")
+        for o, r in outside
+    )
+    return [
+        QueueEntry(
+            id=envelope.reference, sender=envelope.sender_text, recipients=recipients, letter=letter,
+            direction=str(envelope.direction), received_at=envelope.received_at.timestamp(), kind="remote",
+            dsn_ret=envelope.dsn_ret, dsn_envid=envelope.dsn_envid, smtputf8=envelope.smtputf8,
+            body_8bit=envelope.body == "8BITMIME",
+        )
+    ]  # fmt: skip

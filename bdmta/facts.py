@@ -1,0 +1,88 @@
+"""Facts for the ledger: who, whom, when, what became of it; never a subject, never content (contract 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from bdmta.chain import Ruling
+from bdmta.delivery import Placed
+from bdmta.envelope import Envelope
+from bdmta.message import Message
+from bdmta.policy import Stage
+
+Fact = Mapping[str, Any]
+
+
+class FactSink(Protocol):
+    """Where facts go: the edge's own append-only file."""
+
+    def write(self, facts: list[Fact]) -> None:
+        """Append `facts`; what is written survives kill -9."""
+
+
+def _message_id(message: Message) -> str:
+    header = message.first("message-id")
+    return header.text.strip()[:255] if header is not None else ""
+
+
+def fact(envelope: Envelope, event: str, message: Message | None, **detail: Any) -> Fact:
+    """One line of the ledger: who, whom, when; no subject, no content (contract 11)."""
+    return {
+        "at": envelope.received_at.timestamp(),
+        "event": event,
+        "reference": envelope.reference,
+        "message_id": _message_id(message) if message is not None else "",
+        "sender": envelope.sender_text,
+        "recipient": ",".join(r.key for r in envelope.recipients[:20]),
+        "detail": {
+            "direction": str(envelope.direction),
+            "ip": envelope.remote_ip,
+            "account": envelope.account.address if envelope.account is not None else None,
+            **detail,
+        },
+    }
+
+
+def refusal_facts(
+    ruling: Ruling, stage: Stage, envelope: Envelope | None = None, message: Message | None = None
+) -> list[Fact]:
+    """What the incident list is made of: which policy refused whom, and the codes of what it saw."""
+    facts = ruling.facts
+    verdict = ruling.refusal
+    findings = [{"code": f.code, "file": f.file} for f in (verdict.findings if verdict is not None else ())[:50]]
+    return [
+        {
+            "at": facts.received_at.timestamp(),
+            "event": "refused",
+            "reference": facts.reference,
+            "message_id": _message_id(message) if message is not None else "",
+            "sender": facts.mail_from or "",
+            "recipient": facts.recipient or ",".join(facts.rcpt_to[:20]),
+            "detail": {
+                "direction": str(facts.direction), "ip": facts.remote_ip, "policy": ruling.refused_by,
+                "stage": stage.name.lower(), "verdict": ruling.verdict, "findings": findings,
+                "account": facts.account.address if facts.account is not None else None,
+            },
+        }
+    ]  # fmt: skip
+
+
+def accepted_facts(
+    envelope: Envelope, message: Message, ruling: Ruling, placed: Placed, size_octets: int
+) -> list[Fact]:
+    """`accepted`, then where each copy went; observed verdicts beside, so that a rule can be judged before it bites."""
+    shadow = [f"{s.step}:{s.name}" for s in ruling.steps if s.name in ("reject", "defer", "quarantine")]
+    accepted = fact(envelope, "accepted", message, octets=size_octets, **({"observed": shadow} if shadow else {}))
+    base = {key: accepted[key] for key in ("at", "reference", "message_id", "sender")}
+    facts = [accepted]
+    for event, addresses, detail in (
+        ("delivered", placed.inbox, {"folder": "INBOX"}),
+        ("delivered", placed.junk, {"folder": "Junk", "policy": ruling.quarantined_by}),
+        ("queued", placed.outside, {}),
+    ):
+        if len(addresses) > 100:
+            facts.append(base | {"event": event, "recipient": "", "detail": detail | {"count": len(addresses)}})
+        else:
+            facts += [base | {"event": event, "recipient": a, "detail": detail} for a in addresses]
+    return facts

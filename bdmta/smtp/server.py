@@ -1,0 +1,74 @@
+"""What all SMTP sessions of one edge share: settings, directory, chain, the way on for accepted letters."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from bdmta.acceptance import Acceptance
+from bdmta.auth import Authenticator
+from bdmta.chain import Chain
+from bdmta.clock import Clock
+from bdmta.limits import SessionTable
+from bdmta.limits.network import Networks
+from bdmta.routing import Router
+from storage.incoming import Incoming
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    """Bounds and names of one listener, in the configuration's units."""
+
+    hostname: str
+    max_message_octets: int = 52_428_800
+    max_line_octets: int = 65_536
+    max_command_octets: int = 2048
+    max_recipients: int = 1000
+    max_errors: int = 20
+    max_commands: int = 10_000
+    max_letters: int = 1000
+    max_received: int = 100
+    idle_timeout_s: float = 300.0
+    data_timeout_s: float = 180.0
+    data_total_s: float = 3600.0
+    sessions_per_address: int = 100
+    max_sessions: int = 4000
+    trusted: Networks = field(default_factory=lambda: Networks(()))
+    relay: Networks = field(default_factory=lambda: Networks(()))
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpListener:
+    """One port. `is_submission`: AUTH is offered and demanded; `implicit_tls`: TLS from the first octet (465)."""
+
+    name: str
+    settings: SmtpSettings
+    is_submission: bool = False
+    implicit_tls: bool = False
+    chain: Callable[[], Chain] | None = None
+
+
+@dataclass(slots=True)
+class SmtpServer:
+    """The shared objects; `chain` and `tls` are replaced on reload, and sessions take them when a letter begins."""
+
+    chain: Chain
+    router: Router
+    acceptance: Acceptance
+    authenticator: Authenticator
+    sessions: SessionTable
+    clock: Clock
+    executor: Executor
+    log: Any
+    incoming: Callable[[], Incoming]
+    tls: ssl.SSLContext | None = None
+    stopped_text: str = ""
+    live: set[Any] = field(default_factory=set)
+    draining: bool = False
+
+    def local_domains(self) -> Sequence[str]:
+        """Domains whose mail is kept here."""
+        return self.router.local_domains()

@@ -1,0 +1,84 @@
+"""What the commands share: which site, how to print, how to fail. Light to import."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from bdmta.errors import UsageError
+from bdmta.site import Site, find_config
+
+JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+PasswordStdinOption: TypeAlias = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
+]
+
+_MAX_PASSWORD_OCTETS = 4096
+_given: list[str | None] = [None]
+
+
+def remember_config(path: str | None) -> None:
+    """Keep what `-c` said; `main` calls it before any command runs."""
+    _given[0] = path
+
+
+def config_path() -> str:
+    """The configuration file of this call (`-c`, $BDMTA_CONFIG, ./bdmta.toml, /etc/bdmta/bdmta.toml); ConfigError."""
+    return find_config(_given[0])
+
+
+def current_site() -> Site:
+    """The site of this call; raises ConfigError. Any command may call it, whether `-c` came before it or behind."""
+    return Site.open(config_path())
+
+
+def print_json(data: Any) -> None:
+    """One JSON document on stdout; Vietnamese letters as they are, times in ISO 8601."""
+    sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+    """A table on stdout for a person; plain tab-separated lines when stdout is no terminal, so that scripts can cut."""
+    if not sys.stdout.isatty():
+        for row in rows:
+            sys.stdout.write("\t".join("" if cell is None else str(cell) for cell in row) + "\n")
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    Console().print(table)
+
+
+def say(text: str) -> None:
+    """One line on stdout."""
+    sys.stdout.write(text + "\n")
+
+
+def read_password(from_stdin: bool) -> str:
+    """The password: the first line of stdin with `--password-stdin`, else a prompt on a terminal, twice.
+
+    Raises UsageError when neither is possible, or the password is empty or over 4096 octets.
+    """
+    if from_stdin:
+        octets = sys.stdin.buffer.readline(_MAX_PASSWORD_OCTETS + 2)
+        try:
+            password = octets.decode().removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            raise UsageError("the password on standard input is not UTF-8") from error
+    elif sys.stdin.isatty():
+        password = str(typer.prompt("Password", hide_input=True, confirmation_prompt=True))
+    else:
+        raise UsageError("a password is needed: give --password-stdin, or call this on a terminal")
+    if not password or len(password.encode()) > _MAX_PASSWORD_OCTETS:
+        raise UsageError(f"the password is empty or over {_MAX_PASSWORD_OCTETS} octets")
+    return password

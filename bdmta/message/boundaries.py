@@ -1,0 +1,115 @@
+"""Where the parts of a multipart lie: delimiter lines found at the speed of C (RFC 2046 §5.1.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from bdmta.message.octets import Octets, cut, find
+
+_FALSE_HITS = 2000  # beyond it a regular expression looks for the whole line; the loop here would be too slow
+_TAIL = re.compile(rb"(--)?[ \t]*+(\r\n|\n|\r|\Z)")
+_LINE_END = re.compile(rb"[^\r\n]*+(?:\r\n|\n|\r|\Z)")
+_GUESS = re.compile(rb"(?:\A|[\r\n])--([^\s][^\r\n]{0,200}?)[ \t]*+[\r\n]")
+_GUESS_OCTETS = 4096
+
+
+class Delimiter(NamedTuple):
+    """One delimiter line: from its dashes at `start` to behind its line break at `end`."""
+
+    start: int
+    end: int
+    is_close: bool
+
+
+class Split(NamedTuple):
+    """A multipart's body taken apart; all spans are `(start, end)`."""
+
+    preamble: tuple[int, int]
+    parts: tuple[tuple[int, int], ...]
+    epilogue: tuple[int, int]
+    defects: tuple[str, ...]
+
+
+def split(octets: Octets, start: int, end: int, boundary: bytes, max_parts: int) -> Split | None:
+    """The parts of the body `start:end`, or None when no delimiter stands there.
+
+    Defects: `boundary-like` (a line that begins as a delimiter and goes on: some readers take it for one),
+    `parts-after-close` (read as parts, since some readers go on), `unclosed`, `parts` (over the bound: the last part
+    then reaches to the end).
+    """
+    exact: list[Delimiter] = []
+    alike: list[Delimiter] = []
+    defects: list[str] = []
+    for delimiter, is_exact in _delimiters(octets, start, end, boundary):
+        if is_exact:
+            exact.append(delimiter)
+        elif not alike or len(alike) < max_parts:
+            alike.append(delimiter)
+        if len(exact) > max_parts:
+            defects.append("parts")
+            break
+    if alike and boundary:
+        defects.append("boundary-like")
+    found = exact or (alike if boundary else [])
+    if not found:
+        return None
+    return _spans(octets, start, end, found, defects)
+
+
+def _delimiters(octets: Octets, start: int, end: int, boundary: bytes) -> Iterator[tuple[Delimiter, bool]]:
+    needle = b"--" + boundary
+    false_hits = 0
+    at = start
+    while (hit := find(octets, needle, at, end)) >= 0:
+        at = hit + len(needle)
+        if hit == start or octets[hit - 1] in b"\r\n":
+            tail = _TAIL.match(octets, at, end)
+            if tail is not None:
+                at = tail.end()
+                yield Delimiter(hit, at, tail[1] is not None), True
+                continue
+            line = _LINE_END.match(octets, at, end)
+            yield Delimiter(hit, line.end() if line is not None else at, False), False
+        false_hits += 1
+        if false_hits >= _FALSE_HITS:
+            break
+    else:
+        return
+    whole = re.compile(rb"(?<=[\r\n])" + re.escape(needle) + _TAIL.pattern)
+    for match in whole.finditer(octets, at, end):
+        yield Delimiter(match.start(), match.end(), match[1] is not None), True
+
+
+def _spans(octets: Octets, start: int, end: int, found: list[Delimiter], defects: list[str]) -> Split:
+    parts: list[tuple[int, int]] = []
+    preamble = (start, _before(octets, start, found[0].start))
+    epilogue = (end, end)
+    closed = False
+    for position, delimiter in enumerate(found):
+        stop = _before(octets, delimiter.end, found[position + 1].start) if position + 1 < len(found) else end
+        if delimiter.is_close:
+            closed = True
+            epilogue = (delimiter.end, stop)
+            continue
+        if closed:
+            defects.append("parts-after-close")
+        parts.append((delimiter.end, max(delimiter.end, stop)))
+    if not found[-1].is_close:
+        epilogue = (end, end)
+        defects.append("unclosed")
+    return Split(preamble, tuple(parts), epilogue, tuple(dict.fromkeys(defects)))
+
+
+def _before(octets: Octets, start: int, delimiter: int) -> int:
+    """Where the octets before a delimiter end: the line break before it belongs to it."""
+    if delimiter - 2 >= start and cut(octets, delimiter - 2, delimiter) == b"\r\n":
+        return delimiter - 2
+    return max(start, delimiter - 1)
+
+
+def guessed(octets: Octets, start: int, end: int) -> bytes | None:
+    """The boundary that a reader would guess where none is named: the first line that begins with two dashes."""
+    match = _GUESS.search(cut(octets, start, min(end, start + _GUESS_OCTETS)))
+    return match[1] if match is not None else None

@@ -1,0 +1,84 @@
+"""What the directory hands out: frozen rows, addresses in the form they are compared in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["person", "agency"]
+Status = Literal["active", "suspended", "closed"]
+
+KINDS: tuple[Kind, ...] = ("person", "agency")
+
+# RFC 2142 §4, §5: someone at each of these always answers. Never a person's own address.
+ROLE_NAMES = frozenset({"postmaster", "abuse", "hostmaster", "webmaster", "security", "noc"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mailbox:
+    """A mailbox of an official or of an agency (Điều 5). A quota of 0 is no limit. `created_at` is ISO 8601 in UTC."""
+
+    address: str
+    name: str
+    kind: Kind = "person"
+    agency: str = ""
+    status: Status = "active"
+    quota_octets: int = 0
+    quota_letters: int = 0
+    password_hash: str | None = None
+    must_change: bool = False
+    rank: int | None = None
+    created_at: str = ""
+    status_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alias:
+    """Another address of the same mailbox, or one that leads to several, or outside."""
+
+    address: str
+    targets: tuple[str, ...]
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """An address that stands for its members: mailboxes, aliases, other groups, addresses outside."""
+
+    address: str
+    name: str
+    members: tuple[str, ...]
+    owner: str | None = None
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppPassword:
+    """A password that one programme of its owner uses; only its last four characters can be seen again."""
+
+    id: int
+    address: str
+    label: str
+    hint: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retired:
+    """An address at rest: what it was, and until when it is given to nobody else (a date, ISO 8601)."""
+
+    address: str
+    was: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One act upon the directory: who did what to whom, when."""
+
+    id: int
+    at: str
+    actor: str
+    action: str
+    subject: str
+    detail: str

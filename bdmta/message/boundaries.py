@@ -45,7 +45,7 @@ def split(octets: Octets, start: int, end: int, boundary: bytes, max_parts: int)
     for delimiter, is_exact in _delimiters(octets, start, end, boundary):
         if is_exact:
             exact.append(delimiter)
-        elif not alike or len(alike) < max_parts:
+        elif len(alike) < max_parts:
             alike.append(delimiter)
         if len(exact) > max_parts:
             defects.append("parts")

@@ -11,8 +11,8 @@ _MAX_WORDS = 2000
 
 # Not charsets of letters, or quadratic in their input (punycode, idna: CVE-2022-45061), or warning at strangers' will.
 _NEVER = frozenset(
-    ("idna", "punycode", "undefined", "mbcs", "oem", "unicode_escape", "raw_unicode_escape", "base64_codec")
-    + ("bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec")
+    {"idna", "punycode", "undefined", "mbcs", "oem", "unicode_escape", "raw_unicode_escape", "base64_codec"}
+    | {"bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}
 )
 # A closed list: codecs.lookup() imports by, and remembers for ever, each unknown name that a stranger thinks up.
 _KNOWN = frozenset(

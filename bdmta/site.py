@@ -106,6 +106,11 @@ class Site:
         return os.path.join(self.data_dir, "db", "directory.sqlite")
 
     @property
+    def password_key(self) -> str:
+        """The key of generated passwords' hashes; mode 0600."""
+        return os.path.join(self.data_dir, "db", "password.key")
+
+    @property
     def snapshot_path(self) -> str:
         """The published directory, replaced atomically; what edges read."""
         return os.path.join(self.data_dir, "db", "directory.snapshot")

@@ -1,0 +1,130 @@
+"""`bdmta init`, `bdmta check`, `bdmta status`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bdmta.cli.context import JsonOption, current_site, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bdmta.setup.accounts import Account
+    from bdmta.site import Site
+
+
+def init(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="An empty or absent folder.")],
+    domain: Annotated[
+        list[str] | None, typer.Option(help="A local domain; the first is the primary one. [default: binhduong.gov.vn]")
+    ] = None,
+    listen: Annotated[list[str] | None, typer.Option(help="An address to bind. [default: 127.0.0.1]")] = None,
+    base_port: Annotated[
+        int, typer.Option(min=0, max=64540, help="Added to each standard port: 10000 makes SMTP 10025.")
+    ] = 0,
+    hostname: Annotated[str, typer.Option(help="The server's name. [default: mail.<domain>]")] = "",
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Add agencies, people and letters, and print passwords.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a working site into DIR: configuration, certificate, keys, databases, mailboxes."""
+    from bdmta.clock import SystemClock
+    from bdmta.setup.create import Wish, create_site
+
+    wish = Wish(
+        folder=folder,
+        domains=tuple(domain or ("binhduong.gov.vn",)),
+        addresses=tuple(listen or ("127.0.0.1",)),
+        base_port=base_port,
+        hostname=hostname,
+        is_demo=demo,
+    )
+    site, accounts = create_site(wish, SystemClock())
+    if as_json:
+        print_json(_site_as_json(site, accounts))
+        return
+    say(f"A site for {site.config.primary_domain} is in {site.config_dir}")
+    if accounts:
+        say("")
+        print_table(["address", "name", "password"], [[one.address, one.name, one.password] for one in accounts])
+        say("")
+        _print_connections(site)
+    say(f"Next: bdmta -c {site.config_path} {'serve' if accounts else 'mailbox add ADDRESS --name NAME; then serve'}")
+
+
+def check(
+    dns: Annotated[bool, typer.Option("--dns", help="Ask for the published records too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Test the configuration, policies, certificate, folders, disk and ports; exit code 1 when something fails."""
+    from bdmta.clock import SystemClock
+    from bdmta.setup.inspection import inspect
+
+    site = current_site()
+    findings = list(inspect(site, SystemClock()))
+    if dns:
+        from bdmta.setup.published import inspect_dns
+
+        findings += inspect_dns(site)
+    is_fit = all(finding.state != "fail" for finding in findings)
+    if as_json:
+        print_json({"ok": is_fit, "results": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            say(f"{finding.state:<4}  {finding.check}: {finding.detail}")
+    if not is_fit:
+        raise typer.Exit(1)
+
+
+def status(as_json: JsonOption = False) -> None:
+    """Listeners, queue, mailboxes, disk, last backup, open outage."""
+    from bdmta.setup.status import collect
+
+    facts = collect(current_site())
+    if as_json:
+        print_json(facts)
+        return
+    running = "running" if facts["running"] else "not running"
+    say(f"bdmta {facts['version']} for {facts['domain']}: {running} ({facts['config']})")
+    for listener in facts["listeners"]:
+        answer = "answers" if listener["answers"] else "silent"
+        say(f"  {listener['name']:<12} {listener['address']} port {listener['port']:<6} {answer}")
+    boxes = ", ".join(f"{count} {state}" for state, count in facts["mailboxes"].items()) or "none"
+    say(f"mailboxes: {boxes}")
+    say(f"queue: {facts['queue']['letters']} letters")
+    say(f"disk: {facts['disk']['free_octets'] // 1_048_576} MiB free")
+    say(f"last backup: {facts['last_backup'] or 'none'}")
+    say(f"open outage: {facts['outage'] or 'none'}")
+
+
+def _site_as_json(site: Site, accounts: Sequence[Account]) -> dict[str, Any]:
+    from bdmta.setup.accounts import connections
+
+    return {
+        "config": site.config_path,
+        "domain": site.config.primary_domain,
+        "hostname": site.config.server.hostname,
+        "ca": f"{site.tls_dir}/ca.pem",
+        "listeners": [
+            {"name": one.name, "protocol": one.protocol, "addresses": one.addresses, "port": one.port}
+            for one in site.config.listeners()
+        ],
+        "accounts": [asdict(account) for account in accounts],
+        "connections": [asdict(connection) for connection in connections(site.config)],
+    }
+
+
+def _print_connections(site: Site) -> None:
+    from bdmta.setup.accounts import connections
+
+    say("In Thunderbird: Account Settings, add a mail account, configure manually. The user name is the whole address.")
+    rows = [[one.protocol, one.server, one.port, one.security] for one in connections(site.config)]
+    print_table(["protocol", "server", "port", "security"], rows)
+    say(f"The certificate's authority, to import under Certificates: {site.tls_dir}/ca.pem")
+    if sys.stdout.isatty():
+        say("")

@@ -1,0 +1,192 @@
+"""`bdmta check`: is this site fit to serve? Nothing is changed by looking."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bdmta.clock import Clock
+from bdmta.errors import BdmtaError
+from bdmta.setup.certificate_check import examine_certificate
+from bdmta.setup.finding import Finding, fail, ok, warn
+from bdmta.site import Site
+
+_SOCKET_PATH_MAX = 100  # of 108 that sockaddr_un has
+_LOW_FACTOR = 10  # times the reserve
+_LOW_INODES = 10_000
+_PROBE_S = 1.0
+
+
+def inspect(site: Site, clock: Clock) -> Iterator[Finding]:
+    """One finding after the other; those of `bdmta check` without `--dns`."""
+    yield ok("configuration", site.config_path)
+    for look in _LOOKS:
+        yield from look(site, clock)
+
+
+def _policies(site: Site, _: Clock) -> Iterator[Finding]:
+    from bdmta.policytry import open_chain
+
+    try:
+        chain = open_chain(site)
+    except BdmtaError as error:
+        yield fail("policies", str(error))
+    else:
+        yield ok("policies", ", ".join(step.name for step in chain.steps) or "the chain is empty")
+
+
+def _certificate(site: Site, clock: Clock) -> Iterator[Finding]:
+    tls = site.config.tls
+    names = {site.config.server.hostname, *(listener.hostname for listener in site.config.listeners())}
+    yield from examine_certificate(tls.cert, tls.key, sorted(names), clock)
+
+
+def _secrets(site: Site, _: Clock) -> Iterator[Finding]:
+    dkim_key = os.path.join(site.dkim_dir, f"{site.config.dkim.selector}.pem")
+    if not os.path.exists(dkim_key):
+        yield warn("dkim", f"{dkim_key} is missing: letters to outside would leave unsigned")
+    for path in (site.config.tls.key, dkim_key, site.password_key, site.directory_db):
+        if not os.path.exists(path):
+            continue
+        mode = stat.S_IMODE(os.stat(path).st_mode)
+        if mode & 0o007:
+            yield fail("permissions", f"{path} can be reached by everybody (mode {mode:04o}); chmod o= it")
+        elif mode & 0o020:
+            yield warn("permissions", f"{path} can be written by its group (mode {mode:04o})")
+
+
+def _folders(site: Site, _: Clock) -> Iterator[Finding]:
+    user = site.config.server.user
+    wrong = False
+    for folder in site.folders:
+        if not os.path.isdir(folder):
+            continue  # serve makes it
+        if not user and not os.access(folder, os.W_OK | os.X_OK):
+            wrong = True
+            yield fail("folders", f"{folder} cannot be written by this account")
+        if stat.S_IMODE(os.stat(folder).st_mode) & 0o002:
+            wrong = True
+            yield fail("folders", f"{folder} can be written by everybody")
+    if len(os.fsencode(site.office_socket)) > _SOCKET_PATH_MAX:
+        wrong = True
+        yield fail("folders", f"{site.run_dir}: too long for a socket; set [server] run_dir to a shorter path")
+    if not wrong:
+        yield ok("folders", site.data_dir)
+
+
+def _account(site: Site, _: Clock) -> Iterator[Finding]:
+    import grp
+    import pwd
+
+    server = site.config.server
+    try:
+        if server.user:
+            pwd.getpwnam(server.user)
+        if server.group:
+            grp.getgrnam(server.group)
+    except KeyError as error:
+        yield fail("account", f"[server] user, group: {error.args[0]}; create it or correct the name")
+        return
+    if server.user:
+        yield ok("account", f"runs as {server.user} once the ports are bound")
+    elif os.geteuid() == 0:
+        yield warn("account", "would run as root: set [server] user")
+
+
+def _disk(site: Site, _: Clock) -> Iterator[Finding]:
+    reserve = site.config.mail.reserve_octets
+    seen: set[int] = set()
+    for folder in (site.mail_root, site.queue_dir, site.data_dir):
+        place = _existing(folder)
+        device = os.stat(place).st_dev
+        if device in seen:
+            continue
+        seen.add(device)
+        free, inodes = shutil.disk_usage(place).free, os.statvfs(place)
+        text = f"{place}: {free // 1_048_576} MiB free"
+        if free < reserve:
+            yield fail("disk", f"{text}, less than [mail] reserve_octets: letters would be put off")
+        elif free < reserve * _LOW_FACTOR:
+            yield warn("disk", f"{text}, less than {_LOW_FACTOR} times [mail] reserve_octets")
+        elif inodes.f_files and inodes.f_favail < _LOW_INODES:
+            yield warn("disk", f"{place}: {inodes.f_favail} inodes free; every letter takes one")
+        else:
+            yield ok("disk", text)
+    if os.stat(_existing(site.mail_root)).st_dev != os.stat(_existing(site.queue_dir)).st_dev:
+        yield warn("disk", "[mail] queue_dir and root are on different file systems: letters are copied, not linked")
+
+
+def _existing(path: str) -> str:
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _ports(site: Site, _: Clock) -> Iterator[Finding]:
+    from bdmta.service.sockets import bind
+
+    is_running = _answers(site.office_socket)
+    wrong = False
+    for listener in site.config.listeners():
+        try:
+            for _name, sock in bind([listener]):
+                sock.close()
+        except BdmtaError as error:
+            if not is_running:
+                wrong = True
+                yield fail("ports", str(error))
+    if not wrong:
+        yield ok("ports", "the server is running" if is_running else "all free")
+
+
+def _answers(socket_path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(_PROBE_S)
+        try:
+            sock.connect(socket_path)
+        except OSError:
+            return False
+        return True
+
+
+_LOOKS: tuple[Callable[[Site, Clock], Iterator[Finding]], ...] = (
+    _policies, _certificate, _secrets, _folders, _account, _disk, _ports,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """A configured endpoint, and whether something answers there."""
+
+    name: str
+    protocol: str
+    address: str
+    port: int
+    answers: bool
+
+
+def is_running(site: Site) -> bool:
+    """Whether the site's office answers."""
+    return _answers(site.office_socket)
+
+
+def listening(site: Site) -> list[Listening]:
+    """Every configured endpoint, tried."""
+    return [
+        Listening(listener.name, listener.protocol, address, port, _connects(address, port))
+        for listener in site.config.listeners()
+        for address, port in listener.endpoints
+    ]
+
+
+def _connects(address: str, port: int) -> bool:
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - asked, not bound
+    try:
+        socket.create_connection((target, port), _PROBE_S).close()
+    except OSError:
+        return False
+    return True

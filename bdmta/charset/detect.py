@@ -20,6 +20,7 @@ _CLEAR_BY = 3.0
 _SAMPLE_OCTETS = 48 * 1024
 
 _HIGH_LINE = re.compile(rb"[^\n]*[\x80-\xff\x01-\x06\x10-\x17\x19\x1c-\x1e][^\n]*\n?")
+_SIGN_IN_CAPITALS = re.compile("[A-ZĐÂĂÊÔƠƯ][\u20ac\u201a-\u201c\u201e\u2020\u2021\u2022\u02c6\u2030\u2039\u02dc\u2018\u2013\u2014][A-ZĐ]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,10 @@ class Reading:
     encoding: str
     score: Score
 
-    @property
-    def is_sure(self) -> bool:
-        """Strong enough by itself: many words for, hardly any against."""
+    def passes(self, bar: float = SURE) -> bool:
+        """Strong enough: many words for, hardly any against."""
         found = self.score
-        return found.total >= SURE and found.evidence >= SURE / 2 and found.words_for > 3 * found.words_against
+        return found.total >= bar and found.evidence >= bar / 2 and found.words_for > 3 * found.words_against
 
 
 def sample(octets: bytes) -> bytes:
@@ -63,9 +63,10 @@ def readings(octets: bytes, literal: str | None = None) -> list[Reading]:
 
 def _one_of_tcvn(found: list[tuple[Reading, str]]) -> list[tuple[Reading, str]]:
     """TCVN3 and VN1 differ in capitals and quotation marks alone: keep the one with fewer odd words, else TCVN3."""
-    by_name = {reading.encoding: reading.score for reading, _ in found}
-    font, standard = by_name["tcvn3"], by_name["tcvn5712-vn1"]
+    by_name = {reading.encoding: (reading.score, text) for reading, text in found}
+    (font, text), (standard, _) = by_name["tcvn3"], by_name["tcvn5712-vn1"]
     against_font = font.words_against + font.odd_count - standard.words_against - standard.odd_count
+    against_font += len(_SIGN_IN_CAPITALS.findall(text))
     loser = "tcvn3" if against_font > 0 and standard.total > font.total else "tcvn5712-vn1"
     return [pair for pair in found if pair[0].encoding != loser]
 
@@ -81,9 +82,9 @@ def _without_twins(found: list[tuple[Reading, str]]) -> list[Reading]:
     return kept
 
 
-def best(found: list[Reading]) -> Reading | None:
-    """The reading that is sure and clear of the others, or None."""
-    if not found or not found[0].is_sure:
+def best(found: list[Reading], bar: float = SURE) -> Reading | None:
+    """The reading that is sure (or over a lower `bar`) and clear of the others, or None."""
+    if not found or not found[0].passes(bar):
         return None
     if len(found) > 1 and found[1].score.total > found[0].score.total - _CLEAR_BY:
         return None

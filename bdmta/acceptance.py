@@ -11,25 +11,25 @@ from concurrent.futures import Executor
 from datetime import timedelta
 from typing import Any
 
-from bdmta.chain import Chain, Ruling
-from bdmta.clock import Clock
-from bdmta.delivery import Deliverer
-from bdmta.edits import Edits, complete_submission, foreign_author, strip_ours
-from bdmta.envelope import Envelope, new_reference
-from bdmta.facts import Fact, FactSink, accepted_facts, fact, refusal_facts
-from bdmta.message import Message, scan
-from bdmta.message.addresses import mailboxes
-from bdmta.message.write import field as header_field
-from bdmta.notices import Notices
-from bdmta.policy import Direction, Facts, Stage
-from bdmta.received import rfc5322_date, trace_fields
-from bdmta.reply import Reply, reply
-from bdmta.routing import Route
-from storage.errors import NoSpace, OverQuota, StoreError
 from storage.incoming import Incoming
 from storage.letter import Letter
 
+from bdmta.chain import Chain, Ruling
+from bdmta.clock import Clock
+from bdmta.delivery import Deliverer
+from bdmta.edits import finish, refuse_foreign_author
+from bdmta.envelope import Envelope, new_reference
+from bdmta.facts import Fact, FactSink, accepted_facts, fact, refusal_facts
+from bdmta.message import Message, scan
+from bdmta.notices import Notices
+from bdmta.policy import Facts, Stage
+from bdmta.received import trace_fields
+from bdmta.reply import Reply, reply
+from bdmta.routing import Route
+from storage.errors import NoSpace, OverQuota, StoreError
+
 INLINE_OCTETS = 262_144
+
 
 class Acceptance:
     """One for an edge; `accept` is called once a letter."""
@@ -61,13 +61,20 @@ class Acceptance:
         """A new name for a letter or a failure."""
         return new_reference(self._clock)
 
+    def trace(self, envelope: Envelope) -> bytes:
+        """The fields that the letter begins with; written into the spool before its own octets."""
+        return trace_fields(envelope, self._hostname, self._offset_s)
+
     def has_room(self, route: Route, size_octets: int) -> bool:
         """A letter of the declared size fits (asked at RCPT)."""
         return self._deliverer.has_room(route, size_octets)
 
     def record(self, facts: list[Fact]) -> None:
-        """Write facts to the ledger's inbox."""
-        self._facts.write(facts)
+        """Write facts to the ledger's inbox. A fact that cannot be written never undoes a letter that is stored."""
+        try:
+            self._facts.write(facts)
+        except OSError as error:
+            self._log.error("fact not written", reference=facts[0].get("reference"), reason=str(error))
 
     async def accept(self, envelope: Envelope, incoming: Incoming, chain: Chain, max_received: int) -> Reply:
         """The reply to a letter that has come in whole. 250: on disk for every recipient."""
@@ -111,22 +118,7 @@ class Acceptance:
         delivered_to = {h.text.strip().casefold() for h in message.headers if h.name == "delivered-to"}
         if delivered_to and any(r.key in delivered_to for r in envelope.recipients):
             return reply(554, "4.6", "This message has been here before (loop)", "Thư bị chuyển tiếp vòng lặp")
-        account = envelope.account
-        if account is None:
-            return None
-        authors = [
-            f"{box.local}@{box.domain}"
-            for header in message.headers
-            if header.name in ("from", "sender")
-            for box in mailboxes(header.value)
-        ]
-        foreign = foreign_author(message, account, authors)
-        if foreign is None:
-            return None
-        return reply(
-            550, "7.1", f"From {foreign} does not belong to the login {account.address} (Dieu 17.2)",
-            f"Địa chỉ người gửi {foreign} không thuộc tài khoản {account.address}",
-        )  # fmt: skip
+        return refuse_foreign_author(envelope.account, message)
 
     def _policy_facts(self, envelope: Envelope, message: Message, size: int) -> Facts:
         return Facts(
@@ -139,23 +131,11 @@ class Acceptance:
         )  # fmt: skip
 
     def _letter(self, envelope: Envelope, ruling: Ruling, message: Message, incoming: Incoming) -> Letter:
-        """The final octets: trace fields, marks, what submission adds, then what came, less what is taken out."""
-        final = ruling.facts.message or message
-        edits = Edits()
-        strip_ours(final, edits)
-        if envelope.direction is Direction.SUBMISSION:
-            seconds = int(envelope.received_at.timestamp())
-            complete_submission(
-                final, edits, clock=self._clock, date=rfc5322_date(seconds, self._offset_s),
-                message_id=f"<{envelope.reference}@{self._hostname}>",
-            )  # fmt: skip
-        marks = b"".join(header_field(name, value) for name, value in ruling.headers)
-        prefix = trace_fields(envelope, self._hostname, self._offset_s) + marks + edits.added
-        spans = edits.kept(len(final.octets))
-        if final is not message:
-            view = memoryview(final.octets)
-            return Letter.from_octets([prefix, *(view[a:b] for a, b in spans)])
-        return incoming.letter(prefix, spans)
+        """The final octets; those of a letter that no policy rewrote stay where they were spooled."""
+        final = finish(envelope, ruling, message, hostname=self._hostname, offset_s=self._offset_s)
+        if final.message is message:
+            return incoming.letter(final.prefix, final.spans)
+        return Letter.from_octets(final.pieces())
 
     def _store_refusal(self, envelope: Envelope, error: StoreError) -> Reply:
         self._log.error("not stored", reference=envelope.reference, exc_info=error)

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bdmta.directory.snapshot import MailboxEntry
-from bdmta.envelope import Envelope, Recipient
-from bdmta.routing import Outside, Route
 from storage.commit import Commit, Delivery, Stored, Target
 from storage.letter import Letter
 from storage.maildir import mailbox_dir
 from storage.quota import Limit, Quota
 from storage.spool import QueueEntry, QueueRecipient
+
+from bdmta.directory.snapshot import MailboxEntry
+from bdmta.envelope import Envelope, Recipient
+from bdmta.routing import Outside, Route
 
 JUNK = "Junk"
 

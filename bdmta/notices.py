@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from storage.letter import Letter
+
 from bdmta.address import Address
 from bdmta.chain import Ruling
 from bdmta.clock import Clock
@@ -22,7 +24,6 @@ from bdmta.policy import Direction
 from bdmta.received import rfc5322_date, trace_fields
 from bdmta.routing import Router
 from bdmta.tasks import Tasks
-from storage.letter import Letter
 
 _REMEMBERED = 1000
 

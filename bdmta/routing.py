@@ -7,15 +7,13 @@ abuse always lead somewhere (RFC 2142, RFC 5321 §4.5.1).
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bdmta.address import Address, AddressError, parse_address
-from bdmta.directory.snapshot import AliasEntry, GroupEntry, MailboxEntry, Snapshot
+from bdmta.directory.snapshot import AliasEntry, Entry, GroupEntry, MailboxEntry, Snapshot, SnapshotWatch
 
 MAX_DEPTH = 20
 MAX_TARGETS = 100_000
-ALWAYS_THERE = ("postmaster", "abuse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +37,40 @@ class Route:
 class Router:
     """Looks addresses up in the directory that is published now."""
 
-    def __init__(self, current: Callable[[], Snapshot], postmaster: str, separator: str) -> None:
-        self._current = current
-        self._postmaster = postmaster
+    def __init__(self, watch: SnapshotWatch, separator: str) -> None:
+        self._watch = watch
         self._separator = separator
 
     def is_local(self, domain: str) -> bool:
         """Mail for `domain` is kept here."""
-        return domain in self._current().domains
+        return self._watch.current().is_local(domain)
 
     def local_domains(self) -> tuple[str, ...]:
         """Domains whose mail is kept here; the first is the primary (Điều 5.1)."""
-        return self._current().domains
+        return self._watch.current().domains
 
     def route(self, address: Address) -> Route:
         """Where `address` leads. An address outside leads to itself; whether it may be asked for is the caller's."""
-        snapshot = self._current()
-        if not address.domain:
-            address = Address("postmaster", snapshot.primary_domain)
-        if address.domain not in snapshot.domains:
+        snapshot = self._watch.current()
+        if address.domain and not snapshot.is_local(address.domain):
             return Route(outside=(Outside(str(address)),))
-        key = address.key
-        entry = snapshot.lookup(key)
-        if entry is None and self._separator and self._separator in address.local:
-            plain = Address(address.local.split(self._separator, 1)[0], address.domain)
-            key, entry = plain.key, snapshot.lookup(plain.key)
-        if entry is None and address.local.casefold() in ALWAYS_THERE and self._postmaster:
-            key, entry = self._postmaster, snapshot.lookup(_key(self._postmaster))
+        key = address.key if address.domain else f"postmaster@{snapshot.domains[0]}"
+        entry = self._find(snapshot, key)
+        if entry is None:  # made a moment ago, perhaps
+            snapshot = self._watch.current(look_now=True)
+            entry = self._find(snapshot, key)
         if isinstance(entry, MailboxEntry):
             return Route(problem="closed") if entry.status == "closed" else Route(mailboxes=(entry,))
         if entry is None:
             return Route(problem="unknown")
         return _open(snapshot, key, entry)
+
+    def _find(self, snapshot: Snapshot, key: str) -> Entry | None:
+        entry = snapshot.resolve(key)
+        if entry is None and self._separator and self._separator in key.partition("@")[0]:
+            local, _, domain = key.rpartition("@")
+            entry = snapshot.resolve(f"{local.split(self._separator, 1)[0]}@{domain}")
+        return entry
 
 
 def _open(snapshot: Snapshot, key: str, entry: AliasEntry | GroupEntry) -> Route:
@@ -87,13 +87,13 @@ def _open(snapshot: Snapshot, key: str, entry: AliasEntry | GroupEntry) -> Route
                 if name in seen:
                     continue
                 seen.add(name)
-                found = snapshot.lookup(name)
+                found = snapshot.resolve(name)
                 if isinstance(found, MailboxEntry):
                     if found.status != "closed":
                         mailboxes[name] = found
                 elif found is not None:
                     below.append((name, found))
-                elif name.rpartition("@")[2] not in snapshot.domains:
+                elif not snapshot.is_local(name.rpartition("@")[2]):
                     outside[name] = Outside(member, via)
                 if len(seen) > MAX_TARGETS:
                     break

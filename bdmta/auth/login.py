@@ -10,10 +10,9 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
-from bdmta.address import AddressError, parse_address
 from bdmta.clock import Clock
-from bdmta.directory.passwords import PasswordChecker
-from bdmta.directory.snapshot import Snapshot
+from bdmta.directory.passwords import Passwords, Verified, hash_password
+from bdmta.directory.snapshot import Credentials, SnapshotWatch
 from bdmta.limits import Throttle, network_of
 from bdmta.policy import Account
 
@@ -40,8 +39,8 @@ class Authenticator:
 
     def __init__(
         self,
-        current: Callable[[], Snapshot],
-        checker: PasswordChecker,
+        watch: SnapshotWatch,
+        passwords: Passwords,
         throttle: Throttle,
         clock: Clock,
         executor: Executor,
@@ -53,14 +52,14 @@ class Authenticator:
         renew: Callable[[str, str], None] = lambda address, hashed: None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._current = current
-        self._checker = checker
+        self._watch = watch
+        self._passwords = passwords
         self._throttle = throttle
         self._clock = clock
         self._executor = executor
         self._log = log
         self._checks = asyncio.Semaphore(parallelism)
-        self._cache: dict[bytes, tuple[float, str]] = {}
+        self._cache: dict[bytes, tuple[float, Credentials]] = {}
         self._cache_key = os.urandom(32)
         self._cache_s = cache_s
         self._exempt = exempt
@@ -73,9 +72,11 @@ class Authenticator:
         A wrong password makes the next answer wait (`[limits] auth_backoff_s` at the longest); so does an attempt
         made while one waits. Trusted networks never wait.
         """
-        key = self._key(user)
+        snapshot = self._watch.current()
+        entry = snapshot.login_mailbox(user) or self._watch.current(look_now=True).login_mailbox(user)
+        key = entry.address if entry is not None else ""
         network = network_of(remote_ip)
-        names = (f"account {key} {network}", f"network {network}")
+        names = (f"account {key or user} {network}", f"network {network}")
         free = self._exempt(remote_ip)
         if not free and (wait_s := self._throttle.wait_s(*names)):
             await self._sleep(wait_s)
@@ -83,46 +84,49 @@ class Authenticator:
         if isinstance(outcome, Login):
             self._throttle.clear(names[0])
             return outcome
-        self._log.warning("login failed", protocol=protocol, user=key, ip=remote_ip, reason=outcome.reason)
+        self._log.warning("login failed", protocol=protocol, user=key or user, ip=remote_ip, reason=outcome.reason)
         if not free and (wait_s := self._throttle.fail(*names)):
             await self._sleep(wait_s)
         return outcome
 
-    def _key(self, user: str) -> str:
-        """A login name is an address; without a domain it is one of the primary domain."""
-        text = user if "@" in user else f"{user}@{self._current().primary_domain}"
-        try:
-            return parse_address(text).key
-        except AddressError:
-            return ""
-
     async def _check(self, key: str, password: str) -> Login | Failure:
-        snapshot = self._current()
-        credentials = snapshot.credentials(key) if key else None
-        if len(password.encode("utf-8", "surrogateescape")) > _MAX_PASSWORD_OCTETS:
-            return Failure("malformed")
-        if credentials is None:
-            await self._off_loop(self._checker.dummy_verify, password)
-            return Failure("unknown" if key else "malformed")
-        proof = hashlib.blake2b(f"{key}\0{password}".encode(), key=self._cache_key, digest_size=32).digest()
-        until, stamp = self._cache.get(proof, (0.0, ""))
-        if stamp != credentials.stamp or until < self._clock.monotonic():
-            verified = await self._off_loop(self._checker.verify_any, credentials, password)
-            if not verified.ok:
-                return Failure("password")
-            if verified.renewed:
-                self._renew(key, verified.renewed)
+        credentials = self._watch.current().credentials(key) if key else None
+        proof = hashlib.blake2b(
+            f"{key}\0{password}".encode("utf-8", "surrogatepass"), key=self._cache_key, digest_size=32
+        ).digest()
+        if not self._is_fresh(proof, credentials):
+            verified: Verified = await self._off_loop(self._passwords.authenticate, credentials, password)
+            if not verified.ok or credentials is None:
+                now = self._watch.current(look_now=True).credentials(key) if key else None
+                if now == credentials:
+                    return Failure("password" if key else "unknown")
+                verified = await self._off_loop(self._passwords.authenticate, now, password)
+                credentials = now
+                if not verified.ok or credentials is None:
+                    return Failure("password")
+            if verified.renew:
+                self._renew(key, await self._off_loop(hash_password, password))
             if len(self._cache) >= _CACHE_SIZE:
                 self._cache.clear()
-            self._cache[proof] = (self._clock.monotonic() + self._cache_s, credentials.stamp)
-        if credentials.status != "active":
-            return Failure(credentials.status)
+            self._cache[proof] = (self._clock.monotonic() + self._cache_s, credentials)
+        return self._login(key)
+
+    def _is_fresh(self, proof: bytes, credentials: Credentials | None) -> bool:
+        """Whether the password was right a moment ago and nothing about the account has changed since."""
+        until, known = self._cache.get(proof, (0.0, None))
+        return credentials is not None and known == credentials and until >= self._clock.monotonic()
+
+    def _login(self, key: str) -> Login | Failure:
+        snapshot = self._watch.current()
         entry = snapshot.mailbox(key)
-        if entry is None:
-            return Failure("unknown")
+        if entry is None or entry.status != "active":
+            return Failure(entry.status if entry is not None else "unknown")
         return Login(
             Account(
-                address=entry.address, kind=entry.kind, agency=entry.agency, may_send_as=snapshot.may_send_as(key)
+                address=entry.address,
+                kind=entry.kind,
+                agency=entry.agency or None,
+                may_send_as=snapshot.may_send_as(key),
             )
         )
 

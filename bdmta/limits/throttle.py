@@ -15,7 +15,8 @@ _FORGET_S = 900.0
 
 class Throttle:
     """After three wrong passwords each further one doubles the wait, from a second to `longest_s`; forgotten after
-    a quarter of an hour without one. A right password clears the account's own count, not the network's."""
+    a quarter of an hour without one. A right password clears the account's own count, not the network's.
+    """
 
     def __init__(self, path: str, clock: Clock, longest_s: float) -> None:
         self._file = SlotFile(path, _SLOTS, _SLOT.size)

@@ -31,7 +31,7 @@ class _Gone(Exception):
     """The peer went away, or was told to."""
 
 
-class SmtpProtocol(SMTP):  # type: ignore[misc]
+class SmtpProtocol(SMTP):
     """One connection."""
 
     def __init__(self, server: SmtpServer, listener: SmtpListener) -> None:
@@ -138,8 +138,7 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]
             self._server.log.error("session failed", reference=reference, exc_info=True)
             answer = reply(451, "3.0", f"Temporary failure (ref {reference})", "Lỗi tạm thời, xin gửi lại sau")
             if self.mail is not None:
-                self.mail.wants = Wants.COMMAND
-                self.mail.transaction = None
+                self.mail.rset_now()
         return answer
 
     def _reply(self, answer: Reply) -> None:
@@ -197,6 +196,8 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]
         full: Reply | None = None
         block, self._in = self._in, b""
         try:
+            assert session.envelope is not None
+            await incoming.write(self._server.acceptance.trace(session.envelope))
             while True:
                 if block:
                     octets = reader.feed(block)
@@ -216,8 +217,7 @@ class SmtpProtocol(SMTP):  # type: ignore[misc]
                     raise _Gone
             self._in = reader.rest
             if full is not None:
-                session.transaction = None
-                session.wants = Wants.COMMAND
+                session.rset_now()
                 self._reply(full)
             else:
                 self._reply(await self._guarded(session.data_end(reader, incoming)))

@@ -1,6 +1,6 @@
-"""The octets of DATA, as they come: where they end, dots undone, bounds kept; no I/O (RFC 5321 §4.1.1.4, §4.5.2).
+r"""The octets of DATA, as they come: where they end, dots undone, bounds kept; no I/O (RFC 5321 §4.1.1.4, §4.5.2).
 
-Only CRLF.CRLF ends the data: `\\n.\\n`, `\\n.\\r\\n`, `\\r.\\r` and their like do not (SMTP smuggling, CVE-2023-51764
+Only CRLF.CRLF ends the data: `\n.\n`, `\n.\r\n`, `\r.\r` and their like do not (SMTP smuggling, CVE-2023-51764
 and kin). Bare CR and bare LF are refused on receipt and made CRLF on submission; NUL is refused everywhere.
 """
 

@@ -8,14 +8,16 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
+from storage.incoming import Incoming
+
 from bdmta.acceptance import Acceptance
 from bdmta.auth import Authenticator
 from bdmta.chain import Chain
 from bdmta.clock import Clock
 from bdmta.limits import SessionTable
+from bdmta.limits.live import Live
 from bdmta.limits.network import Networks
 from bdmta.routing import Router
-from storage.incoming import Incoming
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +25,13 @@ class SmtpSettings:
     """Bounds and names of one listener, in the configuration's units."""
 
     hostname: str
+    banner: str = "bdmta"
     max_message_octets: int = 52_428_800
     max_line_octets: int = 65_536
     max_command_octets: int = 2048
     max_recipients: int = 1000
     max_errors: int = 20
     max_commands: int = 10_000
-    max_letters: int = 1000
     max_received: int = 100
     idle_timeout_s: float = 300.0
     data_timeout_s: float = 180.0
@@ -38,6 +40,7 @@ class SmtpSettings:
     max_sessions: int = 4000
     trusted: Networks = field(default_factory=lambda: Networks(()))
     relay: Networks = field(default_factory=lambda: Networks(()))
+    admits: Callable[[str], bool] = lambda remote_ip: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +51,13 @@ class SmtpListener:
     settings: SmtpSettings
     is_submission: bool = False
     implicit_tls: bool = False
-    chain: Callable[[], Chain] | None = None
 
 
 @dataclass(slots=True)
 class SmtpServer:
-    """The shared objects; `chain` and `tls` are replaced on reload, and sessions take them when a letter begins."""
+    """The shared objects. `chain` gives the one in force: a letter takes it at MAIL and keeps it (contract 8)."""
 
-    chain: Chain
+    chain: Callable[[], Chain]
     router: Router
     acceptance: Acceptance
     authenticator: Authenticator
@@ -66,7 +68,7 @@ class SmtpServer:
     incoming: Callable[[], Incoming]
     tls: ssl.SSLContext | None = None
     stopped_text: str = ""
-    live: set[Any] = field(default_factory=set)
+    live: Live = field(default_factory=Live)
     draining: bool = False
 
     def local_domains(self) -> Sequence[str]:

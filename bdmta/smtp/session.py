@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Any
 
+from storage.incoming import Incoming
+
 from bdmta.address import AddressError, parse_path
 from bdmta.auth import Login, sasl
-from bdmta.chain import Chain
 from bdmta.envelope import Envelope, Recipient, new_reference
 from bdmta.facts import refusal_facts
 from bdmta.limits import network_of
@@ -26,7 +27,6 @@ from bdmta.smtp.data import DataReader
 from bdmta.smtp.parameters import parse_mail_parameters, parse_rcpt_parameters
 from bdmta.smtp.server import SmtpListener, SmtpServer
 from bdmta.smtp.transaction import Transaction
-from storage.incoming import Incoming
 
 _HELO_NAME = re.compile(r"[A-Za-z0-9_.:\[\]\-\u0080-\U0010ffff]{1,255}")
 _HTTP_VERBS = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"CONNECT ")
@@ -55,9 +55,9 @@ class Session:
         self.is_extended = False
         self.account: Account | None = None
         self.transaction: Transaction | None = None
+        self.envelope: Envelope | None = None
         self._errors = 0
         self._commands = 0
-        self._letters = 0
         self._auth_tries = 0
         self._challenge: Callable[[bytes], Awaitable[Reply]] | None = None
         self._network = network_of(remote_ip)
@@ -77,6 +77,8 @@ class Session:
         self._entered = True
         if self.server.draining:
             return said.SHUTTING_DOWN
+        if not self.settings.admits(self.remote_ip):
+            return said.NOT_FROM_THERE
         if self.server.stopped_text:
             return said.stopped(self.server.stopped_text)
         if not self._is_trusted and held > self.settings.sessions_per_address:
@@ -86,21 +88,21 @@ class Session:
         refusal = await self._ask(Stage.CONNECT)
         if refusal is not None:
             return Reply(refusal.code, refusal.enhanced, refusal.lines, closes=True)
-        return reply(220, None, f"{self.settings.hostname} ESMTP bdmta")
+        return reply(220, None, f"{self.settings.hostname} ESMTP {self.settings.banner}")
 
     def close(self) -> None:
         """Forget the session: counts go down, an open letter is dropped."""
         if self._entered:
             self._entered = False
             self.server.sessions.leave(self._network)
-        self._reset()
+        self.rset_now()
 
     def tls_started(self) -> None:
         """After the handshake the session knows nothing of what was said before it (RFC 3207 §4.2)."""
         self.has_tls = True
         self.wants = Wants.COMMAND
         self.helo, self.is_extended, self.account, self._challenge = "", False, None, None
-        self._reset()
+        self.rset_now()
 
     # -- one line
 
@@ -149,7 +151,7 @@ class Session:
         offers = [
             f"{settings.hostname} greets {self.helo}", "PIPELINING", f"SIZE {settings.max_message_octets}", "8BITMIME",
             "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN",
-            f"LIMITS RCPTMAX={settings.max_recipients} MAILMAX={settings.max_letters}",
+            f"LIMITS RCPTMAX={settings.max_recipients}",
         ]  # fmt: skip
         if self.server.tls is not None and not self.has_tls:
             offers.append("STARTTLS")
@@ -169,7 +171,7 @@ class Session:
         name = name.split(" ", 1)[0]
         if not _HELO_NAME.fullmatch(name):
             return said.HELO_SYNTAX
-        self._reset()
+        self.rset_now()
         refusal = await self._ask(Stage.HELO, helo=name)
         if refusal is None:
             self.helo = name
@@ -183,9 +185,7 @@ class Session:
             return said.NESTED_MAIL
         if self.listener.is_submission and self.account is None and self.remote_ip not in self.settings.relay:
             return said.TLS_FIRST if not self.has_tls else said.AUTH_FIRST
-        if self._letters >= self.settings.max_letters:
-            return said.TOO_MANY_LETTERS
-        if not argument[:5].upper() == "FROM:":
+        if argument[:5].upper() != "FROM:":
             return said.MAIL_SYNTAX
         try:
             sender, rest = parse_path(argument[5:].lstrip(" "))
@@ -201,7 +201,7 @@ class Session:
         if self.account is not None and sender is not None and sender.key not in self.account.may_send_as:
             return said.not_your_address(str(sender), self.account.address)
         direction = Direction.SUBMISSION if self.account is not None else Direction.INBOUND
-        transaction = Transaction(new_reference(self.server.clock), direction, sender, parameters, self._chain())
+        transaction = Transaction(new_reference(self.server.clock), direction, sender, parameters, self.server.chain())
         refusal = await self._ask(Stage.MAIL, transaction)
         if refusal is None:
             self.transaction = transaction
@@ -213,7 +213,7 @@ class Session:
         transaction = self.transaction
         if transaction is None:
             return said.MAIL_FIRST
-        if not argument[:3].upper() == "TO:":
+        if argument[:3].upper() != "TO:":
             return said.RCPT_SYNTAX
         try:
             address, rest = parse_path(argument[3:].lstrip(" "))
@@ -260,24 +260,24 @@ class Session:
         if not self.transaction.recipients:
             return said.NO_RECIPIENTS
         self.wants = Wants.DATA
+        self.envelope = self._envelope(self.transaction)
         return said.START_DATA
 
     async def data_end(self, reader: DataReader, incoming: Incoming) -> Reply:
         """The verdict on the whole letter; 250 means that it is on disk for every recipient (contract 1)."""
-        transaction, self.transaction = self.transaction, None
-        self.wants = Wants.COMMAND
-        self._letters += 1
-        assert transaction is not None
+        transaction, envelope = self.transaction, self.envelope
+        assert transaction is not None and envelope is not None
+        self.rset_now()
+        self._commands = 0
         if reader.flaw is not None:
             return self._counted(said.data_flaw(reader.flaw, self.settings))
-        envelope = self._envelope(transaction)
         return await self.server.acceptance.accept(envelope, incoming, transaction.chain, self.settings.max_received)
 
     async def rset(self, argument: str) -> Reply:
         """RSET: the transaction is forgotten."""
         if argument:
             return said.NO_ARGUMENT
-        self._reset()
+        self.rset_now()
         return said.RESET
 
     async def noop(self, argument: str) -> Reply:
@@ -376,16 +376,15 @@ class Session:
 
     # -- inside
 
-    def _chain(self) -> Chain:
-        return self.listener.chain() if self.listener.chain is not None else self.server.chain
-
-    def _reset(self) -> None:
+    def rset_now(self) -> None:
+        """Forget the transaction; the next line is a command."""
         self.transaction = None
+        self.envelope = None
         self.wants = Wants.COMMAND
 
     async def _ask(self, stage: Stage, transaction: Transaction | None = None, **known: Any) -> Reply | None:
         """The chain's refusal at this stage as a reply, or None."""
-        chain = transaction.chain if transaction is not None else self._chain()
+        chain = transaction.chain if transaction is not None else self.server.chain()
         direction = Direction.SUBMISSION if self.account is not None else Direction.INBOUND
         if not chain.asks(direction, stage):
             return None

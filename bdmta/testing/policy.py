@@ -13,6 +13,7 @@ from typing import Any
 
 import structlog
 
+from bdmta.clock import Clock
 from bdmta.examine.inventory import Inventory
 from bdmta.message import Message, scan
 from bdmta.policy import Direction, Facts, Policy, Services, Stage, Verdict
@@ -22,7 +23,7 @@ from bdmta.testing.clock import FakeClock
 class MemoryState:
     """A policy's state, kept in a dictionary and forgotten by the clock."""
 
-    def __init__(self, clock: FakeClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._kept: dict[str, tuple[str, float]] = {}
 

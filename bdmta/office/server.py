@@ -1,0 +1,102 @@
+"""The office process: holds the lock, serves commands one at a time, imports facts, keeps the snapshot published."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from bdmta.clock import Clock
+from bdmta.errors import BdmtaError
+from bdmta.office import wire
+from bdmta.office.calls import Books, open_books
+from bdmta.site import Site
+from bdmta.tasks import Tasks
+
+_IMPORT_EVERY_S = 1.0
+
+
+class Office:
+    """One writer: every call and every import runs in one thread, in turn (contract 9)."""
+
+    def __init__(self, site: Site, clock: Clock, log: Any) -> None:
+        self._site = site
+        self._clock = clock
+        self._log = log
+        self._one_writer = ThreadPoolExecutor(1, thread_name_prefix="office")
+        self._tasks = Tasks(log)
+        self._books: Books | None = None
+        self._server: asyncio.Server | None = None
+        self._stopping = asyncio.Event()
+
+    async def start(self) -> None:
+        """Take the lock, open the books, publish the directory, listen. BdmtaError when another office is there."""
+        self._books = await self._in_turn(open_books, self._site, self._clock)
+        await self._in_turn(self._books.publish)
+        if os.path.exists(self._site.office_socket):
+            os.unlink(self._site.office_socket)  # we hold the lock: whoever left it is gone
+        self._server = await asyncio.start_unix_server(
+            self._serve, self._site.office_socket, limit=wire.MAX_LINE_OCTETS
+        )
+        os.chmod(self._site.office_socket, 0o600)
+        self._tasks.start(self._import_facts(), "import facts")
+
+    async def _in_turn(self, function: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._one_writer, function, *arguments)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            line = await reader.readline()
+            if not line:
+                return
+            try:
+                asked = json.loads(line)
+                assert self._books is not None
+                answer = wire.result(
+                    await self._in_turn(self._books.call, asked["call"], asked["arguments"], asked["actor"])
+                )
+            except BdmtaError as error:
+                answer = wire.failure(error)
+            except Exception as error:
+                self._log.error("call failed", exc_info=True)
+                answer = wire.failure(error)
+            writer.write(answer)
+            await writer.drain()
+        except (ConnectionError, ValueError):
+            return
+        finally:
+            writer.close()
+
+    async def _import_facts(self) -> None:
+        """What edges have written, into the ledger, about once a second; the last of it when stopping."""
+        assert self._books is not None
+        while True:
+            try:
+                await self._in_turn(self._books.import_facts)
+            except Exception:
+                self._log.error("facts not imported, they wait in their files", exc_info=True)
+            if self._stopping.is_set():
+                return
+            try:
+                await asyncio.wait_for(self._stopping.wait(), _IMPORT_EVERY_S)
+            except TimeoutError:
+                continue
+
+    def reload(self) -> None:
+        """SIGHUP: publish the directory anew."""
+        if self._books is not None:
+            self._tasks.start(self._in_turn(self._books.publish), "publish")
+
+    async def stop(self) -> None:
+        """Serve no more, import what is left, close the books, give the lock back."""
+        if self._server is not None:
+            self._server.close()
+        self._stopping.set()
+        await self._tasks.finish(10)
+        if self._books is not None:
+            await self._in_turn(self._books.close)
+        self._one_writer.shutdown(wait=True)
+        if os.path.exists(self._site.office_socket):
+            os.unlink(self._site.office_socket)

@@ -1,0 +1,1 @@
+"""The processes: a supervisor that binds, edges that speak, an office that writes, a courier for what waits."""

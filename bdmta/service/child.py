@@ -1,0 +1,90 @@
+"""What each child process runs: `python -m bdmta.service.child SPEC` (JSON from the supervisor)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import uvloop
+
+from bdmta.clock import SystemClock
+from bdmta.errors import BdmtaError
+from bdmta.log import configure
+from bdmta.service import privileges
+from bdmta.service.sockets import adopt
+from bdmta.site import Site
+
+
+def main() -> None:
+    """Run one role until SIGTERM. Exit status 2: the configuration is wrong, and a restart would not help."""
+    spec = json.loads(sys.argv[1])
+    privileges.die_with(spec["parent"])
+    # Between now and the handlers below a signal must not kill us half-way; the parent repeats SIGTERM's meaning.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        site = Site.open(spec["config"])
+        privileges.drop(site.config.server.user, site.config.server.group)
+        log = configure(site.config.log.level, site.config.log.format, process=f"{spec['role']}{spec['number']}")
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(spec, site, log))
+    except BdmtaError as error:
+        print(f"bdmta: {error}", file=sys.stderr)  # noqa: T201
+        raise SystemExit(error.exit_code) from None
+
+
+async def _run(spec: dict[str, Any], site: Site, log: Any) -> None:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+
+    def ready(reload: Callable[[], None]) -> None:
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        os.write(spec["ready_fd"], b"ready\n")
+        os.close(spec["ready_fd"])
+
+    roles: dict[str, Callable[..., Coroutine[Any, Any, None]]] = {
+        "edge": _edge,
+        "office": _office,
+        "courier": _courier,
+    }
+    await roles[spec["role"]](spec, site, log, stopping, ready)
+
+
+async def _edge(spec: dict[str, Any], site: Site, log: Any, stopping: asyncio.Event, ready: Any) -> None:
+    from bdmta.service.edge import Edge
+
+    edge = Edge(site, spec["number"], spec["edges"], SystemClock(), log)
+    await edge.start(adopt([tuple(pair) for pair in spec["sockets"]]))
+    ready(edge.reload)
+    await stopping.wait()
+    await edge.stop(site.config.server.grace_s)
+
+
+async def _office(spec: dict[str, Any], site: Site, log: Any, stopping: asyncio.Event, ready: Any) -> None:
+    from bdmta.office.server import Office
+
+    office = Office(site, SystemClock(), log)
+    await office.start()
+    ready(office.reload)
+    await stopping.wait()
+    await office.stop()
+
+
+async def _courier(spec: dict[str, Any], site: Site, log: Any, stopping: asyncio.Event, ready: Any) -> None:
+    from bdmta.service.courier import Courier
+
+    courier = Courier(site, SystemClock(), log)
+    await courier.start()
+    ready(courier.reload)
+    await stopping.wait()
+    await courier.stop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Bind as root, run as somebody else; die with the parent; tell systemd."""
+
+from __future__ import annotations
+
+import ctypes
+import grp
+import os
+import pwd
+import signal
+import socket
+
+from bdmta.errors import ConfigError
+
+_PR_SET_PDEATHSIG = 1
+
+
+def drop(user: str, group: str) -> None:
+    """Become `user` (and `group`, else the user's own), for good. Nothing happens without a user, or when not root."""
+    if not user or os.geteuid() != 0:
+        return
+    try:
+        account = pwd.getpwnam(user)
+        gid = grp.getgrnam(group).gr_gid if group else account.pw_gid
+    except KeyError as error:
+        raise ConfigError(f"[server] user, group: {error.args[0]}; create the account or correct the name") from None
+    os.initgroups(user, gid)
+    os.setresgid(gid, gid, gid)
+    os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+    os.umask(0o077)
+
+
+def die_with(parent_pid: int) -> None:
+    """End this process when its parent does, also when the parent is killed."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent_pid:
+        raise SystemExit(0)
+
+
+def sd_notify(state: str) -> None:
+    """Tell systemd (`READY=1`, `RELOADING=1`, `STOPPING=1`); silent where it is not there."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
+        try:
+            sock.sendto(state.encode(), address)
+        except OSError:
+            return

@@ -130,12 +130,15 @@ class Rendered(NamedTuple):
     sort_to: str
     sort_cc: str
     sent_at: int | None  # seconds since 1970 from Date; None: SORT and SENT* use the internal date
-    sent_day: int | None  # days since 1970 of Date as its sender wrote it, without its zone (SENTBEFORE, SENTON, SENTSINCE)
+    sent_day: (
+        int | None
+    )  # days since 1970 of Date as its sender wrote it, without its zone (SENTBEFORE, SENTON, SENTSINCE)
     message_id: str  # without the angle brackets, or ""
     references: tuple[str, ...]  # RFC 5256 §3: References, else the first of In-Reply-To
     is_reply: bool  # the subject had Re:, Fwd: (RFC 5256 §2.1), for THREAD=REFERENCES
     text: str | None  # folded text of the body's text parts; None: all are plain ASCII and `spans` says where
     spans: tuple[int, ...]  # start, end, start, end ... in the letter's octets
+    header_text: str | None = None  # folded header; None: it is plain ASCII without encoded words
 
 
 FIELDS = (

@@ -1,0 +1,48 @@
+"""Reading letters for the index: small tasks that a worker process or a thread can take, so that no loop waits for many."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from itertools import islice
+
+from storage.box_letters import opened_dir, read_letter
+from storage.box_types import Rendered, Renderer
+from storage.index_letters import LetterRow
+
+SLICE_COUNT = 200
+_IN_THREAD_COUNT = 64  # fewer letters than this are not worth a process
+_SLICES_AHEAD = 8
+Wanted = tuple[int, str, int]  # UID, file name in cur, octets
+
+
+def read_slice(render: Renderer, cur: str, wanted: Sequence[Wanted]) -> list[LetterRow]:
+    """Read some letters; those that are gone are left out. Runs in a worker: its arguments and result can be pickled."""
+    rows: list[LetterRow] = []
+    with opened_dir(cur) as fd:
+        for uid, name, size in wanted:
+            try:
+                octets = read_letter(fd, name, size)
+            except OSError:
+                continue
+            rendered: Rendered = render(octets)
+            rows.append((uid, len(octets), rendered))
+    return rows
+
+
+def read_many(
+    render: Renderer, cur: str, wanted: Sequence[Wanted], builders: Executor | None
+) -> Iterator[list[LetterRow]]:
+    """Yield slices of read letters, in order; many are read by the builders at once, with a bounded number of slices ahead."""
+    slices = (wanted[start : start + SLICE_COUNT] for start in range(0, len(wanted), SLICE_COUNT))
+    if builders is None or len(wanted) < _IN_THREAD_COUNT:
+        for piece in slices:
+            yield read_slice(render, cur, piece)
+        return
+    running: list[Future[list[LetterRow]]] = [
+        builders.submit(read_slice, render, cur, piece) for piece in islice(slices, _SLICES_AHEAD)
+    ]
+    while running:
+        rows = running.pop(0).result()
+        running.extend(builders.submit(read_slice, render, cur, piece) for piece in islice(slices, 1))
+        yield rows

@@ -1,0 +1,243 @@
+"""`dovecot-uidlist` version 3: which file name has which UID. Written so that Dovecot reads it, and reads what Dovecot wrote.
+
+    3 V<uidvalidity> N<next uid> G<guid>
+    <uid> [<letter><value> ...] :<file name, perhaps with its flags>
+
+Lines are only appended (contract 4); Dovecot appends without touching the header, so the next UID is the greater of the
+header's and the highest line's plus one. Fields and lines that we do not know stay as they are.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from storage.uidlist_lock import uidlist_lock
+
+FILE_NAME = "dovecot-uidlist"
+UID_MAX = 0xFFFFFFFF
+
+
+@dataclass(slots=True)
+class Known:
+    """How far a file was read: what another reading may start from, and what the index keeps."""
+
+    inode: int = 0
+    offset: int = 0  # octets read, up to a line's end
+    uidvalidity: int = 0
+    next_uid: int = 1
+    header: bytes = b""  # the first line, for fields that we do not know
+
+
+@dataclass(slots=True)
+class News:
+    """What a reading found. `whole`: the entries are all there are, forget what was known before."""
+
+    whole: bool
+    entries: list[tuple[int, str]] = field(default_factory=list)  # (UID, base name), UIDs ascending
+
+
+class UidList:
+    """One folder's uidlist, as far as it was read. Not for two threads at once: its folder's lock is held around it."""
+
+    def __init__(self, folder: str, known: Known | None = None) -> None:
+        self.folder = folder
+        self.path = f"{folder}/{FILE_NAME}"
+        self.known = known or Known()
+
+    def read(self) -> News | None:
+        """Read what came since; None when there is no usable file (the next `assign` makes one). Never raises on junk."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(fd, "rb") as file:
+            stat = os.fstat(fd)
+            if (
+                stat.st_ino == self.known.inode
+                and stat.st_size >= self.known.offset
+                and self._same_header(file.readline(4096))
+            ):
+                file.seek(self.known.offset)
+                return self._take(file.read(), whole=False)
+            file.seek(0)
+            octets = file.read()
+        return self._take_whole(octets, stat.st_ino)
+
+    def has_changed(self) -> bool:
+        """Whether the file differs from what was read. One stat."""
+        try:
+            stat = os.stat(self.path)
+        except FileNotFoundError:
+            return self.known.inode != 0
+        return stat.st_ino != self.known.inode or stat.st_size != self.known.offset
+
+    def _same_header(self, line: bytes) -> bool:
+        return line.rstrip(b"\n") == self.known.header
+
+    def _take_whole(self, octets: bytes, inode: int) -> News | None:
+        end = octets.find(b"\n")
+        header = octets[:end] if end >= 0 else b""
+        parsed = parse_header(header)
+        if parsed is None:
+            return None
+        uidvalidity, next_uid = parsed
+        self.known = Known(inode, end + 1, uidvalidity, next_uid, header)
+        return self._take(octets[end + 1 :], whole=True)
+
+    def _take(self, octets: bytes, *, whole: bool) -> News:
+        """Add complete lines; the rest of a line still being written (or torn by a crash) waits."""
+        octets = octets[: octets.rfind(b"\n") + 1]
+        self.known.offset += len(octets)
+        lowest = 0 if whole else self.known.next_uid - 1
+        entries = list(parse_lines(octets, above_uid=lowest))
+        if entries:
+            self.known.next_uid = max(self.known.next_uid, entries[-1][0] + 1)
+        return News(whole, entries)
+
+    def assign(
+        self,
+        uidvalidity: Callable[[], int],
+        place: Callable[[News, int], Sequence[str]],
+    ) -> tuple[News, list[tuple[int, str]]]:
+        """Give UIDs under the lock; on disk when it returns.
+
+        `place(news, next_uid)` gets what others listed meanwhile, puts its files in place and returns their base names in UID order; names already
+        listed must not be among them. Returns the news and what was added. With no file, or one that is broken, a new one is made by `uidvalidity()`.
+        """
+        with uidlist_lock(self.folder):
+            news = self.read()
+            if news is None:
+                self.known = Known(uidvalidity=uidvalidity())
+                news = News(whole=True)
+            bases = place(news, self.known.next_uid)
+            first = self.known.next_uid
+            added = list(zip(range(first, first + len(bases)), bases, strict=True))
+            if self.known.inode == 0:
+                self._write_whole(added)
+            elif self.known.header.startswith(b"1 "):  # version 1, of very old servers: write it anew as version 3
+                with open(self.path, "rb") as file:
+                    listed = list(parse_lines(file.read(self.known.offset).partition(b"\n")[2], above_uid=0))
+                self._write_whole(listed + added)
+            elif added:
+                self._append(added)
+        return news, added
+
+    def write_back(self, uidvalidity: int, next_uid: int, entries: list[tuple[int, str]]) -> None:
+        """Make the file again from what is remembered, when it was lost: clients then download nothing again. No-op if it is there."""
+        with uidlist_lock(self.folder):
+            if self.read() is None:
+                self.known = Known(uidvalidity=uidvalidity, next_uid=next_uid)
+                self._write_whole(entries)
+
+    def _append(self, added: list[tuple[int, str]]) -> None:
+        octets = render_lines(added)
+        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            if os.fstat(fd).st_size > self.known.offset:  # a line torn by a crash: never told to anyone, so cut it off
+                os.ftruncate(fd, self.known.offset)
+            os.pwrite(fd, octets, self.known.offset)
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+        self.known.offset += len(octets)
+        self.known.next_uid = added[-1][0] + 1
+
+    def _write_whole(self, entries: list[tuple[int, str]]) -> None:
+        """Write the file anew by rename; the lock is held."""
+        next_uid = max(self.known.next_uid, entries[-1][0] + 1 if entries else 1)
+        header = _next_header(self.known.header, self.known.uidvalidity, next_uid)
+        octets = header + b"\n" + render_lines(entries)
+        temporary = f"{self.path}.tmp"
+        fd = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(fd, octets)
+            os.fdatasync(fd)
+            inode = os.fstat(fd).st_ino
+        finally:
+            os.close(fd)
+        os.rename(temporary, self.path)
+        _sync_dir(self.folder)
+        self.known = Known(inode, len(octets), self.known.uidvalidity, next_uid, header)
+
+    def compact(self, is_alive: Callable[[int], bool]) -> None:
+        """Drop the lines of letters that are gone. Fields of the others stay; the header keeps the next UID."""
+        with uidlist_lock(self.folder):
+            if self.read() is None:
+                return
+            with open(self.path, "rb") as file:
+                lines = file.read(self.known.offset).split(b"\n")[1:-1]
+            kept = [line for line in lines if not (uid := line.partition(b" ")[0]).isdigit() or is_alive(int(uid))]
+            next_uid = self.known.next_uid
+            header = _next_header(self.known.header, self.known.uidvalidity, next_uid)
+            octets = b"\n".join([header, *kept, b""])
+            temporary = f"{self.path}.tmp"
+            with open(temporary, "wb") as out:
+                out.write(octets)
+                out.flush()
+                os.fdatasync(out.fileno())
+                inode = os.fstat(out.fileno()).st_ino
+            os.rename(temporary, self.path)
+            _sync_dir(self.folder)
+            self.known = Known(inode, len(octets), self.known.uidvalidity, next_uid, header)
+
+
+def parse_header(line: bytes) -> tuple[int, int] | None:
+    """Return (uidvalidity, next UID) of a first line, version 3 or 1; None when it is no such line."""
+    words = line.split(b" ")
+    if words[0] == b"1" and len(words) >= 3 and words[1].isdigit() and words[2].isdigit():
+        return _bounded(int(words[1]), int(words[2]))
+    if words[0] != b"3":
+        return None
+    fields = {word[:1]: word[1:] for word in words[1:]}
+    validity, next_uid = fields.get(b"V", b""), fields.get(b"N", b"1")
+    if not (validity.isdigit() and next_uid.isdigit()):
+        return None
+    return _bounded(int(validity), int(next_uid))
+
+
+def _bounded(uidvalidity: int, next_uid: int) -> tuple[int, int] | None:
+    if 0 < uidvalidity <= UID_MAX and 0 < next_uid <= UID_MAX:
+        return uidvalidity, next_uid
+    return None
+
+
+def parse_lines(octets: bytes, *, above_uid: int) -> Iterator[tuple[int, str]]:
+    """Yield (UID, base name) of the lines that ascend; others are not ours to repair and are passed over."""
+    last = above_uid
+    for line in octets.split(b"\n"):
+        front, colon, name = line.partition(b" :")
+        if not colon:  # version 1: "<uid> <name>"
+            front, _, name = line.partition(b" ")
+        number = front.partition(b" ")[0]
+        base = name.partition(b":")[0]
+        if not base or not number.isdigit() or len(number) > 10:
+            continue
+        uid = int(number)
+        if last < uid <= UID_MAX:
+            last = uid
+            yield uid, os.fsdecode(base)
+
+
+def render_lines(entries: Iterable[tuple[int, str]]) -> bytes:
+    """Return the lines of those letters."""
+    return b"".join(b"%d :%b\n" % (uid, os.fsencode(base)) for uid, base in entries)
+
+
+def _next_header(header: bytes, uidvalidity: int, next_uid: int) -> bytes:
+    """Return the first line with a new next UID; the guid and unknown fields stay."""
+    words = header.split(b" ")
+    kept = [word for word in words[1:] if word[:1] not in (b"V", b"N")] if words[0] == b"3" else []
+    if not any(word.startswith(b"G") for word in kept):
+        kept.append(b"G" + secrets.token_hex(16).encode())
+    return b" ".join([b"3", b"V%d" % uidvalidity, b"N%d" % next_uid, *kept])
+
+
+def _sync_dir(path: str) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

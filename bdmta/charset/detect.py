@@ -19,7 +19,6 @@ LIKELY = 3.0  # enough for a unit of a letter that is known to be in that encodi
 _CLEAR_BY = 3.0
 _SAMPLE_OCTETS = 48 * 1024
 
-_HIGH_LINE = re.compile(rb"[^\n]*[\x80-\xff\x01-\x06\x10-\x17\x19\x1c-\x1e][^\n]*\n?")
 _SIGN_IN_CAPITALS = re.compile("[A-ZĐÂĂÊÔƠƯ][\u20ac\u201a-\u201c\u201e\u2020\u2021\u2022\u02c6\u2030\u2039\u02dc\u2018\u2013\u2014][A-ZĐ]")
 
 
@@ -41,13 +40,14 @@ def sample(octets: bytes) -> bytes:
     if len(octets) <= _SAMPLE_OCTETS:
         return octets
     taken: list[bytes] = []
-    size_octets = 0
-    for match in _HIGH_LINE.finditer(octets):
-        taken.append(match.group()[:4096])
-        size_octets += len(taken[-1])
-        if size_octets >= _SAMPLE_OCTETS:
-            break
-    return b"".join(taken)
+    room = _SAMPLE_OCTETS
+    for line in octets.split(b"\n"):
+        if not line.isascii():
+            taken.append(line[: min(4096, room)])
+            room -= len(taken[-1]) + 1
+            if room <= 0:
+                break
+    return b"\n".join(taken)
 
 
 def readings(octets: bytes, literal: str | None = None) -> list[Reading]:

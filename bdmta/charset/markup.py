@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 _TAG = re.compile(r"<[^<>]*>")
-_UNSEEN = re.compile(r"<(style|script)\b[^<>]*>.*?</\1\s*>|<!--.*?-->", re.IGNORECASE | re.DOTALL)
+_UNSEEN = re.compile(r"<(style|script)\b|<!--", re.IGNORECASE)
 _REFERENCE = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _META_BYTES = re.compile(rb"<meta\b[^<>]{0,500}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:\-]{1,40})", re.IGNORECASE)
 _META = re.compile(r"(<meta\b[^<>]{0,500}?charset\s*=\s*[\"']?\s*)([A-Za-z0-9_.:\-]{1,40})", re.IGNORECASE)
@@ -27,10 +27,29 @@ _PLAIN_FONT = "font-family:Times New Roman,serif"
 
 def visible(markup: str, *, reads_references: bool = True) -> str:
     """The text between the tags; character references become their letters, or blanks when they are not to be read."""
-    text = _TAG.sub(" ", _UNSEEN.sub(" ", markup)) if "<" in markup else markup
+    text = _TAG.sub(" ", _seen(markup)) if "<" in markup else markup
     if "&" not in text:
         return text
     return html.unescape(text) if reads_references else _REFERENCE.sub(" ", text)
+
+
+def _seen(markup: str) -> str:
+    """`markup` without styles, scripts and comments; one that does not end hides the rest. Linear."""
+    match = _UNSEEN.search(markup)
+    if match is None:
+        return markup
+    low = markup.lower() if len(markup.lower()) == len(markup) else markup
+    out: list[str] = []
+    at = 0
+    while match is not None:
+        out.append(markup[at : match.start()])
+        closing = f"</{match.group(1).lower()}" if match.group(1) else "-->"
+        end = low.find(closing, match.end())
+        if end < 0:
+            return " ".join(out)
+        at = end + (3 if closing == "-->" else 0)
+        match = _UNSEEN.search(markup, at)
+    return " ".join([*out, markup[at:]])
 
 
 def has_references(markup: str) -> bool:

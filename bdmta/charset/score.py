@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from bdmta.charset.syllable import common_syllables, syllables
 
-_NO_TEXT = re.compile(r"\S*(?:://|@|www\.)\S*")  # links and addresses are of no language
+_NO_TEXT = ("://", "@", "www.")  # links and addresses are of no language
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f-\x84\x86-\x9f]")
 _WORD = re.compile(r"[^\W\d_]+")
 _FOR = (0.0, 0.0, 0.4, 2.7, 5.5, 6.5, 6.5, 6.5)  # a syllable with marks, by its letters
@@ -59,7 +59,9 @@ NOTHING = Score(0.0, 0.0, 0, 0)
 
 def words(text: str) -> set[str]:
     """The distinct words of `text`."""
-    return set(_WORD.findall(_NO_TEXT.sub(" ", text)))
+    if any(sign in text for sign in _NO_TEXT):
+        text = " ".join(each for each in text.split() if not any(sign in each for sign in _NO_TEXT))
+    return set(_WORD.findall(text))
 
 
 def score(text: str, literal_words: Set[str] = frozenset()) -> Score:

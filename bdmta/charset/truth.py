@@ -23,8 +23,9 @@ _WIDE = re.compile(r"utf-?_?(?:16|32|7)|iso-?2022|hz|gb|big5|euc|shift|sjis|ks_c
 _UTF8_LETTER = re.compile(rb"\xe1[\xba\xbb][\x80-\xbf]|\xc6[\xa1\xaf\xb0]|\xc4[\x82\x83\x90\x91]")
 _UTF8_SEQUENCE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}|\xed[\xa0-\xbf][\x80-\xbf]")
-_WESTERN_WORD = re.compile(rb"(?:[A-Za-z]+[\xc0-\xd6\xd8-\xf6\xf8-\xff]{1,2}|[\xc0-\xd6\xd8-\xf6\xf8-\xff][A-Za-z])[A-Za-z]*")
-_HIGH = re.compile(rb"[\x80-\xff]")
+_HIGH_WORD = re.compile(rb"[A-Za-z\x80-\xff]+")
+_NOT_WESTERN = re.compile(rb"[\x80-\xbf\xd7\xf7]|[\x80-\xff]{3}|^[\x80-\xff]{2,}$")
+_WESTERN_SIGNS = bytes.maketrans(b"\x85\x91\x92\x93\x94\x96\x97\xa0\xab\xbb\xb0\xa7\xa9\xae", b" " * 14)
 _MOJIBAKE_BITS = re.compile("\u00e1[\u00ba\u00bb][\u0080-\u00bf\u0152-\u2122]|\u00c6\u00b0|\u00c4[\u0091\u2018]")
 _UNMAPPED = re.compile("[^\u0000-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013\u2014\u2018-\u201a"
                        "\u201c-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]+")  # fmt: skip
@@ -330,6 +331,6 @@ def _suspect(found: list[Reading], before: str) -> Truth | None:
 
 
 def _is_western(octets: bytes) -> bool:
-    """Whether every octet beyond ASCII stands as a letter in a word of ASCII, as in French or German."""
-    rest = _WESTERN_WORD.sub(b"", octets)
-    return len(_HIGH.findall(rest)) * 20 <= len(_HIGH.findall(octets))
+    """Whether the octets beyond ASCII are letters in words of ASCII, as in French or German."""
+    words = [word for word in _HIGH_WORD.findall(octets.translate(_WESTERN_SIGNS)) if not word.isascii()]
+    return sum(_NOT_WESTERN.search(word) is not None for word in words) * 20 <= len(words)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
@@ -28,6 +29,20 @@ class Change:
         self._clock = clock
         self._at = clock.now().isoformat(timespec="seconds")
         self.count = 0  # acts so far
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """What the block changed is undone when it raises; the changes before it stay in the transaction."""
+        count = self.count
+        self._conn.execute("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            self._conn.execute("ROLLBACK TO attempt")
+            self.count = count
+            raise
+        finally:
+            self._conn.execute("RELEASE attempt")
 
     def set_domains(self, domains: Sequence[str]) -> None:
         """Make `domains` the local ones, the first the primary. Conflict when one that goes still has addresses."""

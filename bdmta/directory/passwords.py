@@ -194,6 +194,10 @@ class Passwords:
         ok = verify_foreign(stored, given)
         return Verified(ok, ok)
 
+    def is_ours(self, stored: str) -> bool:
+        """Whether a kept hash is one that `hash_password` or `hash_generated` of today would make."""
+        return stored.startswith((_GENERATED, _ARGON_OURS))
+
     def authenticate(self, credentials: Credentials | None, given: str) -> Verified:
         """Whether `given` opens this mailbox: by an application password or by its own.
 

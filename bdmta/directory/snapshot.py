@@ -97,7 +97,8 @@ class Snapshot:
         return domain in self._domains
 
     def resolve(self, address: Address | str) -> Entry | None:
-        """What stands at this address, or None. Plus-parts are not looked at: see `resolve_plus`.
+        """What stands at this address, or None. The key is looked up as it stands: what a
+        separator in it means is the router's business.
 
         A role name of RFC 2142 that nothing holds leads to the configured postmaster, as does `postmaster`
         without a domain (RFC 5321 §4.5.1).
@@ -111,17 +112,6 @@ class Snapshot:
         return found
 
     lookup = resolve
-
-    def resolve_plus(self, address: Address | str) -> tuple[Entry | None, str]:
-        """What stands at this address, or at it without its `+detail`; and the detail (`""` where there is none)."""
-        key = _key(address)
-        found = self.resolve(key)
-        local, at, domain = key.rpartition("@")
-        base, plus, detail = local.partition("+")
-        if found is not None or not plus or not base:
-            return found, ""
-        found = self.resolve(f"{base}{at}{domain}")
-        return found, detail if found is not None else ""
 
     def mailbox(self, address: Address | str) -> MailboxEntry | None:
         """The mailbox at exactly this address, or None."""

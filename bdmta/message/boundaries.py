@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from bdmta.message.octets import Octets, cut, find
 
-_FALSE_HITS = 2000  # beyond it a regular expression looks for the whole line; the loop here would be too slow
+_FALSE_HITS = 2000
 _TAIL = re.compile(rb"(--)?[ \t]*+(\r\n|\n|\r|\Z)")
 _LINE_END = re.compile(rb"[^\r\n]*+(?:\r\n|\n|\r|\Z)")
 _GUESS = re.compile(rb"(?:\A|[\r\n])--([^\s][^\r\n]{0,200}?)[ \t]*+[\r\n]")
@@ -59,27 +59,47 @@ def split(octets: Octets, start: int, end: int, boundary: bytes, max_parts: int)
 
 
 def _delimiters(octets: Octets, start: int, end: int, boundary: bytes) -> Iterator[tuple[Delimiter, bool]]:
+    """The lines that begin as a delimiter, with whether they end as one.
+
+    After many false hits only those behind an LF are looked at, after many more only whole lines, by an expression:
+    whatever stands in the body, no loop here runs often.
+    """
     needle = b"--" + boundary
     false_hits = 0
     at = start
-    while (hit := find(octets, needle, at, end)) >= 0:
+    while false_hits < _FALSE_HITS:
+        hit = find(octets, needle, at, end)
+        if hit < 0:
+            return
         at = hit + len(needle)
         if hit == start or octets[hit - 1] in b"\r\n":
-            tail = _TAIL.match(octets, at, end)
-            if tail is not None:
-                at = tail.end()
-                yield Delimiter(hit, at, tail[1] is not None), True
-                continue
-            line = _LINE_END.match(octets, at, end)
-            yield Delimiter(hit, line.end() if line is not None else at, False), False
-        false_hits += 1
-        if false_hits >= _FALSE_HITS:
-            break
-    else:
-        return
-    whole = re.compile(rb"(?<=[\r\n])" + re.escape(needle) + _TAIL.pattern)
-    for match in whole.finditer(octets, at, end):
-        yield Delimiter(match.start(), match.end(), match[1] is not None), True
+            found = _delimiter(octets, hit, at, end)
+            at = found[0].end
+            false_hits += not found[1]
+            yield found
+        else:
+            false_hits += 1
+    line_start = b"\n" + needle
+    while false_hits < 2 * _FALSE_HITS:
+        hit = find(octets, line_start, at - 1, end)
+        if hit < 0:
+            return
+        found = _delimiter(octets, hit + 1, hit + len(line_start), end)
+        at = found[0].end
+        false_hits += not found[1]
+        yield found
+    whole = re.compile(re.escape(line_start) + _TAIL.pattern)
+    while (match := whole.search(octets, at - 1, end)) is not None:
+        at = match.end()
+        yield Delimiter(match.start() + 1, at, match[1] is not None), True
+
+
+def _delimiter(octets: Octets, start: int, at: int, end: int) -> tuple[Delimiter, bool]:
+    tail = _TAIL.match(octets, at, end)
+    if tail is not None:
+        return Delimiter(start, tail.end(), tail[1] is not None), True
+    line = _LINE_END.match(octets, at, end)
+    return Delimiter(start, line.end() if line is not None else at, False), False
 
 
 def _spans(octets: Octets, start: int, end: int, found: list[Delimiter], defects: list[str]) -> Split:

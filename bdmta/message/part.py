@@ -87,8 +87,6 @@ class Part:
         `filename` and `name` of every Content-Disposition and Content-Type, decoded as this and that client does, and
         raw. NUL and direction characters are kept: they are the point.
         """
-        if not self.types and not self.dispositions:
-            return ()
         out: dict[str, None] = {}
         for fields, base in (
             (self.dispositions, "filename"),

@@ -137,6 +137,8 @@ def uudecoded(octets: Octets, file: UuencodedFile, max_octets: int) -> bytes:
 
 
 def _uu_line(line: bytes) -> bytes:
+    if not line:  # a2b_uu would make 32 NULs of it
+        return b""
     try:
         return binascii.a2b_uu(line)
     except binascii.Error:

@@ -23,7 +23,7 @@ def actor() -> str:
         return str(os.getuid())
 
 
-def call(site: Site, name: str, **arguments: Any) -> Any:
+def call(site: Site, name: str, /, **arguments: Any) -> Any:
     """The result of the office's function `name`; BdmtaError as it raised it."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
         sock.settimeout(_CONNECT_S)
@@ -43,7 +43,7 @@ class OfficeClient:
     def __init__(self, site: Site) -> None:
         self._path = site.office_socket
 
-    async def send(self, name: str, **arguments: Any) -> Any:
+    async def send(self, name: str, /, **arguments: Any) -> Any:
         """Call and await the result."""
         reader, writer = await asyncio.wait_for(
             asyncio.open_unix_connection(self._path, limit=wire.MAX_LINE_OCTETS), _CONNECT_S

@@ -26,6 +26,11 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any, ClassVar, Protocol, TypeAlias
 
+from bdmta.charset import Review as CharsetReview
+from bdmta.charset import convert as convert_charset
+from bdmta.charset import is_plainly_ascii
+from bdmta.charset import prepare as prepare_charset
+from bdmta.charset import review as review_charset
 from bdmta.clock import Clock
 from bdmta.examine.inventory import Inventory, Item
 from bdmta.message import Message, Part
@@ -35,6 +40,7 @@ __all__ = [
     "Accept", "Account", "Annotate", "Defer", "Direction", "Examiner", "Facts", "Finding", "Inventory", "Item",
     "Message", "Mode", "Part", "Pass", "Policy", "Quarantine", "Reject", "Rewrite", "Services", "Stage", "State",
     "Verdict", "mailboxes", "option",
+    "CharsetReview", "convert_charset", "is_plainly_ascii", "prepare_charset", "review_charset",
 ]  # fmt: skip
 
 
@@ -100,6 +106,8 @@ class Facts:
     size: int | None = None
     message: Message | None = None
     local_domains: frozenset[str] = frozenset()
+    smtputf8: bool | None = None
+    """MAIL said SMTPUTF8 (RFC 6531); None: not known (LMTP, a letter from a file)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +194,8 @@ class Rewrite:
     octets: bytes
     findings: tuple[Finding, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    keep_original: bool = False
+    """Keep the octets as they came in quarantine (30 days), so that nothing is lost by the change."""
 
 
 Verdict: TypeAlias = Pass | Accept | Defer | Reject | Quarantine | Annotate | Rewrite

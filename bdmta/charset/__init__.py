@@ -7,10 +7,10 @@ Pure: no file but its own tables, no clock, no network. `review` decides on a le
 from bdmta.charset.codec import TABLES, Undecodable, decode, encode
 from bdmta.charset.convert import convert
 from bdmta.charset.detect import detect
-from bdmta.charset.letter import Review, is_plainly_ascii, review
+from bdmta.charset.letter import Review, is_plainly_ascii, prepare, review
 from bdmta.charset.truth import Kind, Text, Truth, find_truth, unicode_text
 
 __all__ = [
     "TABLES", "Kind", "Review", "Text", "Truth", "Undecodable", "convert", "decode", "detect", "encode", "find_truth",
-    "is_plainly_ascii", "review", "unicode_text",
+    "is_plainly_ascii", "prepare", "review", "unicode_text",
 ]  # fmt: skip

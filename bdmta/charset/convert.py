@@ -11,7 +11,9 @@ from bdmta.charset.truth import Kind, Text, unicode_text
 from bdmta.message import Header, Message, Part
 from bdmta.message.octets import cut
 
-_CHARSET = re.compile(rb";?[ \t\r\n]*\bcharset(?:\*\d*\*?|\*)?[ \t]*=[ \t\r\n]*(?:\"[^\"]{0,200}\"|[^\s;]{0,200})", re.IGNORECASE)
+_CHARSET = re.compile(
+    rb";?[ \t\r\n]*\bcharset(?:\*\d*\*?|\*)?[ \t]*=[ \t\r\n]*(?:\"[^\"]{0,200}\"|[^\s;]{0,200})", re.IGNORECASE
+)
 _DROPPED = frozenset({"content-md5", "content-length", "lines"})
 _BASE64_COLUMNS = 57  # octets: 76 characters
 

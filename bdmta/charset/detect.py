@@ -19,7 +19,9 @@ LIKELY = 3.0  # enough for a unit of a letter that is known to be in that encodi
 _CLEAR_BY = 3.0
 _SAMPLE_OCTETS = 48 * 1024
 
-_SIGN_IN_CAPITALS = re.compile("[A-ZĐÂĂÊÔƠƯ][\u20ac\u201a-\u201c\u201e\u2020\u2021\u2022\u02c6\u2030\u2039\u02dc\u2018\u2013\u2014][A-ZĐ]")
+_SIGN_IN_CAPITALS = re.compile(
+    "[A-ZĐÂĂÊÔƠƯ][\u20ac\u201a-\u201c\u201e\u2020\u2021\u2022\u02c6\u2030\u2039\u02dc\u2018\u2013\u2014][A-ZĐ]"
+)
 
 
 @dataclass(frozen=True, slots=True)

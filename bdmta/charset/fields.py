@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
@@ -17,7 +17,8 @@ from bdmta.message.words import base64_word
 
 UNSTRUCTURED = frozenset({"subject", "comments", "keywords", "organization", "thread-topic", "content-description"})
 ADDRESSES = frozenset(
-    "from to cc bcc reply-to sender resent-from resent-to resent-cc resent-sender disposition-notification-to".split()
+    {"from", "to", "cc", "bcc", "reply-to", "sender", "resent-from", "resent-to", "resent-cc", "resent-sender"}
+    | {"disposition-notification-to"}
 )
 PARAMETERS = frozenset({"content-type", "content-disposition"})
 
@@ -25,7 +26,9 @@ _WORD = re.compile(rb"=\?([^?\s=]{1,80})\?([bBqQ])\?([^?\r\n]*)\?=")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _BLANK_FREE = re.compile(rb"\S+")
 _TOKENS = re.compile(  # bounded, so that no unclosed quote makes it quadratic
-    rb'"(?:[^"\\]|\\.){0,1000}"|\((?:[^()\\]|\\.){0,1000}\)|<[^<>]{0,1000}>|[^\s"(),:;<>\[\]]+(?:[ \t\r\n]+[^\s"(),:;<>\[\]]+)*', re.DOTALL
+    rb'"(?:[^"\\]|\\.){0,1000}"|\((?:[^()\\]|\\.){0,1000}\)|<[^<>]{0,1000}>'
+    rb'|[^\s"(),:;<>\[\]]+(?:[ \t\r\n]+[^\s"(),:;<>\[\]]+)*',
+    re.DOTALL,
 )
 _PARAMETER = re.compile(rb'(\b(?:file)?name)(\*?)\s*=\s*("(?:[^"\\]|\\.){0,2000}"|[^\s;"]+)', re.IGNORECASE | re.DOTALL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)

@@ -10,28 +10,33 @@ import unicodedata
 from functools import cache
 from importlib import resources
 
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 _FRONT = "eêiy"  # k, gh and ngh stand before these; c, g and ng before the others
-_ONSETS = "b c ch d đ g gh gi h k kh l m n ng ngh nh p ph q r s t th tr v x".split()
-_RIMES = """
+_ONSETS = _listed("b c ch d đ g gh gi h k kh l m n ng ngh nh p ph q r s t th tr v x")
+_RIMES = _listed("""
 a ac ach ai am an ang anh ao ap at au ay ăc ăm ăn ăng ăp ăt âc âm ân âng âp ât âu ây
 e ec em en eng eo ep et ê êch êm ên ênh êp êt êu
 i ia ich im in inh ip it iu iêc iêm iên iêng iêp iêt iêu
 o oc oi om on ong op ot ooc oong ô ôc ôi ôm ôn ông ôp ôt ơ ơi ơm ơn ơp ơt
 u ua uc ui um un ung up ut uôc uôi uôm uôn uông uôt ư ưa ưc ưi ưm ưng ưt ưu ươc ươi ươm ươn ương ươp ươt ươu
 y
-""".split()
+""")
 # With the glide u: never after lips (b m p ph v), save in a few borrowed names.
-_GLIDED = """
+_GLIDED = _listed("""
 oa oac oach oai oam oan oang oanh oao oap oat oay oăc oăm oăn oăng oăt oe oen oeo oet
 uân uâng uât uây uê uêch uênh uơ uy uya uych uyên uyêt uynh uyt uyu uyn uyp
-""".split()
-_AFTER_Q = """
+""")
+_AFTER_Q = _listed("""
 ua uac uach uai uan uang uanh uao uat uau uay uăc uăm uăn uăng uăp uăt uân uâng uât uây ue uen ueo uet uê uên uênh uêt
 uêch uit ui uy uych uynh uyt uyên uyêt uơ uơn uơt uôc uôn uông
-""".split()
-_BARE_Y = "y yêm yên yêng yêt yêu".split()
-_Y_AFTER = set("h k l m n s t v".split()) | {"đ", "th"}
-_LIPS = set("b m p ph v".split())
+""")
+_BARE_Y = _listed("y yêm yên yêng yêt yêu")
+_Y_AFTER = frozenset(_listed("h k l m n s t th v đ"))
+_LIPS = frozenset(_listed("b m p ph v"))
 _TONES = {"\u0300": "huyền", "\u0309": "hỏi", "\u0303": "ngã", "\u0301": "sắc", "\u0323": "nặng"}
 _STOPS = ("c", "ch", "p", "t")
 
@@ -48,7 +53,9 @@ def syllables() -> frozenset[str]:
 @cache
 def common_syllables() -> frozenset[str]:
     """Those with marks that everyday text is made of (`tables/common-syllables.txt`)."""
-    return frozenset(resources.files("bdmta.charset").joinpath("tables", "common-syllables.txt").read_text("utf-8").split())
+    return frozenset(
+        resources.files("bdmta.charset").joinpath("tables", "common-syllables.txt").read_text("utf-8").split()
+    )
 
 
 def is_syllable(word: str) -> bool:

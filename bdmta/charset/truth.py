@@ -18,17 +18,25 @@ from bdmta.charset.viqr import is_viqr
 from bdmta.message.words import codec_of
 
 _UTF8 = frozenset({"utf-8", "utf8", "unicode-1-1-utf-8", "utf-8-sig", "x-utf-8", "utf_8", "unicode"})
-_SEVEN_BITS = frozenset({"", "us-ascii", "ascii", "ansi_x3.4-1968", "iso646-us", "x-unknown", "unknown-8bit", "unknown"})
-_WIDE = re.compile(r"utf-?_?(?:16|32|7)|iso-?2022|hz|gb|big5|euc|shift|sjis|ks_c|ksc|korean|cp9[345]\d|ms_kanji|johab|uhc")
+_SEVEN_BITS = frozenset(
+    {"", "us-ascii", "ascii", "ansi_x3.4-1968", "iso646-us", "x-unknown", "unknown-8bit", "unknown"}
+)
+_WIDE = re.compile(
+    r"utf-?_?(?:16|32|7)|iso-?2022|hz|gb|big5|euc|shift|sjis|ks_c|ksc|korean|cp9[345]\d|ms_kanji|johab|uhc"
+)
 _UTF8_LETTER = re.compile(rb"\xe1[\xba\xbb][\x80-\xbf]|\xc6[\xa1\xaf\xb0]|\xc4[\x82\x83\x90\x91]")
 _UTF8_SEQUENCE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-_OVERLONG = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}|\xed[\xa0-\xbf][\x80-\xbf]")
+_OVERLONG = re.compile(
+    rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}|\xed[\xa0-\xbf][\x80-\xbf]"
+)
 _HIGH_WORD = re.compile(rb"[A-Za-z\x80-\xff]+")
 _NOT_WESTERN = re.compile(rb"[\x80-\xbf\xd7\xf7]|[\x80-\xff]{3}|^[\x80-\xff]{2,}$")
 _WESTERN_SIGNS = bytes.maketrans(b"\x85\x91\x92\x93\x94\x96\x97\xa0\xab\xbb\xb0\xa7\xa9\xae", b" " * 14)
 _MOJIBAKE_BITS = re.compile("\u00e1[\u00ba\u00bb][\u0080-\u00bf\u0152-\u2122]|\u00c6\u00b0|\u00c4[\u0091\u2018]")
-_UNMAPPED = re.compile("[^\u0000-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013\u2014\u2018-\u201a"
-                       "\u201c-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]+")  # fmt: skip
+_UNMAPPED = re.compile(  # beyond ISO 8859-1 and windows-1252
+    "[^\u0000-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013\u2014\u2018-\u201a"
+    "\u201c-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]+"
+)
 _MAX_LINES = 400
 
 
@@ -99,7 +107,9 @@ def _converted(text: Text, truth: Truth) -> str:
         name, times = base_encoding(truth.encoding), truth.encoding.count("mojibake:")
         letters = text.octets.decode("utf-8")
         for _ in range(times):
-            letters = markup.convert(letters, lambda run: repaired(run, name)) if text.is_html else repaired(letters, name)
+            letters = (
+                markup.convert(letters, lambda run: repaired(run, name)) if text.is_html else repaired(letters, name)
+            )
         return unicodedata.normalize("NFC", letters)
     if truth.encoding in codec.TABLES:
         return unicodedata.normalize("NFC", codec.decode(truth.encoding, text.octets, is_lenient=True))

@@ -41,9 +41,11 @@ def print_json(data: Any) -> None:
     sys.stdout.write(json.dumps(data, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None) -> None:
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None, always_for_people: bool = False
+) -> None:
     """A table on stdout for a person; plain tab-separated lines when stdout is no terminal, so that scripts can cut."""
-    if not sys.stdout.isatty():
+    if not (always_for_people or sys.stdout.isatty()):
         for row in rows:
             sys.stdout.write("\t".join("" if cell is None else str(cell) for cell in row) + "\n")
         return
@@ -56,7 +58,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
         table.add_column(column)
     for row in rows:
         table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
-    Console().print(table)
+    console = Console()
+    console.print(table, no_wrap=True, crop=False, width=max(console.width, console.measure(table).maximum))
 
 
 def say(text: str) -> None:

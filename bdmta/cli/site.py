@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,7 +50,8 @@ def init(
     say(f"A site for {site.config.primary_domain} is in {site.config_dir}")
     if accounts:
         say("")
-        print_table(["address", "name", "password"], [[one.address, one.name, one.password] for one in accounts])
+        rows = [[one.address, one.name, one.password] for one in accounts]
+        print_table(["address", "name", "password"], rows, always_for_people=True)
         say("")
         _print_connections(site)
     say(f"Next: bdmta -c {site.config_path} {'serve' if accounts else 'mailbox add ADDRESS --name NAME; then serve'}")
@@ -124,7 +124,6 @@ def _print_connections(site: Site) -> None:
 
     say("In Thunderbird: Account Settings, add a mail account, configure manually. The user name is the whole address.")
     rows = [[one.protocol, one.server, one.port, one.security] for one in connections(site.config)]
-    print_table(["protocol", "server", "port", "security"], rows)
+    print_table(["protocol", "server", "port", "security"], rows, always_for_people=True)
+    say("")
     say(f"The certificate's authority, to import under Certificates: {site.tls_dir}/ca.pem")
-    if sys.stdout.isatty():
-        say("")

@@ -29,7 +29,15 @@ def complain(error: ValidationError) -> str:
     Misspelt names come first, since what follows from them is noise.
     """
     found = error.errors(include_url=False)
-    first = min(found, key=lambda one: one["type"] != "extra_forbidden")
+    return printable(_first(min(found, key=lambda one: one["type"] != "extra_forbidden")))
+
+
+def printable(line: str) -> str:
+    """`line` with whatever is not printable written as an escape: a key may hold any character."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in line)
+
+
+def _first(first: Any) -> str:
     where = first["loc"]
     if first["type"] == "extra_forbidden":
         return _unknown(where)
@@ -93,6 +101,8 @@ def _wrong(found: Any) -> str:
     kind, context = found["type"], found.get("ctx", {})
     if kind == "value_error":
         return str(context["error"])
+    if found["loc"] == ("listener",) and isinstance(found["input"], dict):
+        return "write [[listener]], once for each port"
     if kind in _EXPECTED:
         return f"{_EXPECTED[kind]}, not {_shown(found['input'])}"
     if kind == "literal_error":

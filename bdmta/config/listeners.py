@@ -68,8 +68,8 @@ def clash(listeners: tuple[ListenerConfig, ...]) -> str | None:
             return f"name: {listener.name!r} is used twice"
         names.add(listener.name)
         for address, port in listener.endpoints:
-            if not 1 <= port <= 65535:
-                return f"port: {listener.name} would have port {port}, which is not between 1 and 65535"
+            if port > 65535:
+                return f"base_port: {listener.name} would be on port {port}, over 65535"
             family = "::" if ":" in address else "0.0.0.0"  # noqa: S104 - compared, not bound
             wildcards = [key for key in bound if key[1] == port and (":" in key[0]) == (":" in address)]
             for other, _ in wildcards:

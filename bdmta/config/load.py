@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bdmta.config.complaint import complain
+from bdmta.config.complaint import complain, printable
 from bdmta.config.model import Config
 from bdmta.errors import ConfigError
 
@@ -35,7 +35,7 @@ def load(path: str) -> Config:
         line = octets[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}: line {line}: is not UTF-8") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: {_syntax(error)}") from error
+        raise ConfigError(f"{path}: {printable(_syntax(error))}") from error
     return parse(data, folder=os.path.dirname(os.path.abspath(path)), name=path)
 
 

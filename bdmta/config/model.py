@@ -80,7 +80,7 @@ class Config(Table):
     @model_validator(mode="after")
     def _is_whole(self) -> Config:
         if problem := clash(self._listeners):
-            where = "[[listener]]" if self.listener else "[listen]"
+            where = "[[listener]]" if self.listener and "base_port" not in problem else "[listen]"
             raise ValueError(f"{where} {problem}")
         domains = self.mail.domains
         for domain in domains:

@@ -283,7 +283,6 @@ class Policies(Table):
         "policies.toml",
         "The file that lists the policies in their order; relative to the folder of this file.",
     )
-    timeout_s: Count = setting(20, "The time of one policy where the file does not say, in seconds.", ge=1, le=600)
 
 
 class Examiner(Table):

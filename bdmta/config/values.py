@@ -16,6 +16,7 @@ from bdmta.address import AddressError, parse_address
 IPNetwork: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PORT_MAX = 65535
+_NUMBER_MAX = 2**53
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\Z")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}\Z")
@@ -28,7 +29,12 @@ class Table(BaseModel):
 
 
 def setting(default: Any, sentence: str, **bounds: Any) -> Any:
-    """A setting: its default, the sentence of the manual (with the unit), and pydantic's bounds."""
+    """A setting: its default, the sentence of the manual (with the unit), and pydantic's bounds.
+
+    A number is 0 at least where no other bound is given. (A bound in the annotation would win over one given here.)
+    """
+    if type(default) is int:
+        bounds = {"ge": 0, "le": _NUMBER_MAX} | bounds
     return Field(default=default, description=sentence, **bounds)
 
 
@@ -136,6 +142,6 @@ TimeZone = Annotated[str, AfterValidator(_time_zone)]
 ListenerName = Annotated[str, AfterValidator(_listener_name)]
 Line = Annotated[str, Field(max_length=200), AfterValidator(_line)]
 Flag = Annotated[bool, Field(strict=True)]
-Count = Annotated[int, Field(strict=True, ge=0, le=2**53)]
-Port = Annotated[int, Field(strict=True, ge=0, le=_PORT_MAX)]
+Count = Annotated[int, Field(strict=True)]
+Port = Annotated[int, Field(strict=True, le=_PORT_MAX)]
 Percent = Annotated[int, Field(strict=True, ge=1, le=100)]

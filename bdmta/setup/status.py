@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from bdmta import __version__
+from bdmta.errors import BdmtaError
 from bdmta.setup.inspection import is_running, listening
 from bdmta.site import Site
 
@@ -43,9 +44,11 @@ def _mailboxes(site: Site) -> dict[str, int]:
         return {}
     connection = sqlite3.connect(f"file:{site.snapshot_path}?mode=ro&immutable=1", uri=True)
     try:
-        rows = connection.execute("SELECT status, count(*) FROM mailboxes GROUP BY status ORDER BY status").fetchall()
-    except sqlite3.Error:
-        return {}
+        rows = connection.execute(
+            "SELECT status, count(*) FROM entries WHERE type = 'mailbox' GROUP BY status"
+        ).fetchall()
+    except sqlite3.Error as error:
+        raise BdmtaError(f"{site.snapshot_path}: {error}") from error
     finally:
         connection.close()
     return dict(rows)

@@ -1,0 +1,50 @@
+"""The settings as a chapter of `docs/operators.md`. `python -m bdmta.config.manual` writes it, and conf/bdmta.toml."""
+
+from __future__ import annotations
+
+import os
+
+from bdmta.config.complaint import model_of
+from bdmta.config.model import Config
+from bdmta.config.render import render_toml, toml_value
+
+BEGIN = "<!-- settings: written by `python -m bdmta.config.manual` -->"
+END = "<!-- end of settings -->"
+
+
+def render_manual() -> str:
+    """The chapter in Markdown: a heading and a table of settings for each table of the file."""
+    lines: list[str] = []
+    for table in Config.model_fields:
+        model = model_of(table)
+        shown = f"[[{table}]]" if table == "listener" else f"[{table}]"
+        lines += ["", f"### `{shown}`", "", (model.__doc__ or "").strip().partition("\n")[0], ""]
+        lines += ["| setting | default | |", "| --- | --- | --- |"]
+        for key, field in model.model_fields.items():
+            sentence = (field.description or "").replace("|", "\\|").replace("<", "&lt;")
+            lines.append(f"| `{key}` | `{toml_value(field.default)}` | {sentence} |")
+    return "\n".join(lines).strip() + "\n"
+
+
+def with_manual(page: str) -> str:
+    """`page` with the chapter put between its two markers; ValueError when they are not there."""
+    head, begin, rest = page.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"the page lacks {BEGIN} or {END}")
+    return f"{head}{begin}\n\n{render_manual()}\n{end}{tail}"
+
+
+def write(project: str) -> None:
+    """Write `conf/bdmta.toml` and the chapter in `docs/operators.md` of the checkout at `project`."""
+    with open(os.path.join(project, "conf", "bdmta.toml"), "w", encoding="utf-8") as file:
+        file.write(render_toml())
+    page = os.path.join(project, "docs", "operators.md")
+    with open(page, encoding="utf-8") as file:
+        text = with_manual(file.read())
+    with open(page, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+if __name__ == "__main__":
+    write(os.getcwd())

@@ -1,9 +1,12 @@
 """Mailboxes, folders and sessions' views of them, for IMAP and POP3.
 
-    Mailboxes (one a process) -> Mailbox (one a person) -> Box (one a folder, shared by its sessions) -> View (one a session)
+    Mailboxes (one a process) -> Mailbox (one a person) -> Box (one a folder, shared by its sessions) -> View (one a
+    session)
 
-All that touches the disk is a plain function and blocks: run it by `await mailboxes.run(f, ...)`. What only reads memory says so: call it on
-the loop. The truth is the Maildir and `dovecot-uidlist`; the index is a cache (architecture, contracts 3-5). Errors: `storage.errors`.
+All that touches the disk is a plain function and blocks: run it by `await mailboxes.run(f, ...)`. What only reads
+memory says so: call it on
+the loop. The truth is the Maildir and `dovecot-uidlist`; the index is a cache (architecture, contracts 3-5). Errors:
+`storage.errors`.
 
 Usual life of a session:
     mailbox = await boxes.run(boxes.mailbox, path, index_path)
@@ -83,7 +86,8 @@ class QuotaKeeper(Protocol):
 class Mailboxes:
     """Every mailbox this process has open; one object a process.
 
-    `executor` runs the blocking calls, `builders` (processes, or None: the executor's threads) the first reading of many letters.
+    `executor` runs the blocking calls, `builders` (processes, or None: the executor's threads) the first reading of
+    many letters.
     """
 
     def __init__(
@@ -122,7 +126,10 @@ class Mailboxes:
             self.executor.submit(function)
 
     def mailbox(self, path: str, index_path: str) -> Mailbox:
-        """Return the one Mailbox of that folder in this process. Raises NotFound when there is no such folder. Blocks."""
+        """Return the one Mailbox of that folder in this process.
+
+        Raises NotFound when there is no such folder. Blocks.
+        """
         if not os.path.isdir(f"{path}/cur"):
             raise NotFound(f"{path} is no mailbox")
         with self._lock:

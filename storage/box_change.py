@@ -1,6 +1,8 @@
-"""Changing letters where they are: flags by renaming, expunging by unlinking. A name is compared and swapped by the rename itself:
+"""Changing letters where they are: flags by renaming, expunging by unlinking. A name is compared and swapped by the
+rename itself:
 
-when another program was faster the old name is not there, the folder is read again, and the change is made on what is there now.
+when another program was faster the old name is not there, the folder is read again, and the change is made on what is
+there now.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ class Outcome:
 
 
 def store_flags(box: Box, uids: Sequence[int], change: str, mask: int, unchanged_since: int | None = None) -> Outcome:
-    """Set ("="), add ("+") or remove ("-") flag bits of letters; those that are gone are passed over. Blocks. Raises Invalid, Conflict."""
+    """Set ("="), add ("+") or remove ("-") flag bits of letters; those that are gone are passed over.
+
+    Blocks. Raises Invalid, Conflict.
+    """
     if change not in ("=", "+", "-"):
         raise Invalid(f"{change!r} is no way to change flags")
     outcome = Outcome()
@@ -99,7 +104,10 @@ def _rename(box: Box, uids: Sequence[int], change: str, mask: int, outcome: Outc
 
 
 def expunge(box: Box, uids: Sequence[int], *, only_deleted: bool) -> list[int]:
-    """Unlink letters (only those marked \\Deleted, or whatever their flags) and return the UIDs that went by our hand. Blocks."""
+    r"""Unlink letters (only those marked \Deleted, or whatever their flags) and return the UIDs that went by our hand.
+
+    Blocks.
+    """
     went: list[int] = []
     with box.lock, ExitStack() as stack:
         box.refresh()

@@ -34,7 +34,10 @@ _NO_EVENTS: Events = ({}, {})
 
 
 class BoxCore:
-    """State, synchronisation and numbering of one folder. `lock` is held by whatever changes `state`; readers take `state` once and need no lock."""
+    """State, synchronisation and numbering of one folder.
+
+    `lock` is held by whatever changes `state`; readers take `state` once and need no lock.
+    """
 
     def __init__(self, mailbox: Mailbox, name: str, path: str) -> None:
         self.mailbox = mailbox
@@ -66,7 +69,8 @@ class BoxCore:
             unique=boxes.unique_base,
         )
 
-    # -- what it looks like -----------------------------------------------------------------------------------------------------
+    # -- what it looks like
+    # -----------------------------------------------------------------------------------------------------
 
     @property
     def columns(self) -> Columns:
@@ -106,7 +110,8 @@ class BoxCore:
         """Row of the first unseen letter of `columns`. Memory."""
         return next((row for row, flags in enumerate(self.state.columns.flags) if not flags & SEEN), None)
 
-    # -- opening and closing ----------------------------------------------------------------------------------------------------
+    # -- opening and closing
+    # ----------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Take the kept state if the folder still looks as it did then, else scan. Blocks. Raises NotFound."""
@@ -222,7 +227,8 @@ class BoxCore:
             return None
         return stamp
 
-    # -- up to date -------------------------------------------------------------------------------------------------------------
+    # -- up to date
+    # -------------------------------------------------------------------------------------------------------------
 
     def is_dirty(self) -> bool:
         """Whether `refresh` would have something to look at. A few µs."""
@@ -235,7 +241,10 @@ class BoxCore:
         return self._stamp is None or _stamp_or_none(self.path) != self._stamp
 
     def refresh(self, *, force: bool = False) -> bool:
-        """Take in what others did to the folder; true when `columns` changed. Raises FolderLost (a NotFound). Blocks."""
+        """Take in what others did to the folder; true when `columns` changed.
+
+        Raises FolderLost (a NotFound). Blocks.
+        """
         with self.lock:
             if self.is_lost:
                 raise FolderLost(f"{self.name} is gone")
@@ -299,7 +308,9 @@ class BoxCore:
         return bool(found) or has_keywords
 
     def numbered(self, state: State, changed_uids: Sequence[int], gone_uids: Sequence[int]) -> State:
-        """Return the state with modseqs for what changed, in the order that all processes share; without the index, by the clock."""
+        """Return the state with modseqs for what changed, in the order that all processes share; without the index,
+        by the clock.
+        """
         self.gone_uids.extend(gone_uids)
         state = replace(state, gone_count=len(self.gone_uids))
         floor = int(self.mailbox.boxes.clock.time() * 1_000_000)
@@ -368,7 +379,7 @@ class BoxCore:
         return self._folder[1]
 
     def index_folder(self, connection: sqlite3.Connection) -> int:
-        """This folder's number in the index. Within a write transaction."""
+        """Number of this folder in the index. Within a write transaction."""
         return self._folder_id(connection)
 
     def index_is_new(self) -> None:
@@ -379,10 +390,11 @@ class BoxCore:
         self.state = state
         self._notify()
 
-    # -- recent, keywords, listeners --------------------------------------------------------------------------------------------
+    # -- recent, keywords, listeners
+    # --------------------------------------------------------------------------------------------
 
     def take_recent(self) -> int:
-        """Return the first UID that is \\Recent to a session that selects now; later sessions begin after. Blocks."""
+        r"""Return the first UID that is \Recent to a session that selects now; later sessions begin after. Blocks."""
         with self.lock:
             first = self.first_recent
             if first >= self.state.uidnext:
@@ -396,7 +408,10 @@ class BoxCore:
             return first
 
     def keyword_mask(self, names: Iterable[str], *, create: bool = True) -> int:
-        """Return the bits of the keywords, adding new names to `dovecot-keywords`. Raises Invalid at the 27th. Blocks when a name is new."""
+        """Return the bits of the keywords, adding new names to `dovecot-keywords`.
+
+        Raises Invalid at the 27th. Blocks when a name is new.
+        """
         wanted = list(names)
         if not wanted:
             return 0

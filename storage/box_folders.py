@@ -1,4 +1,6 @@
-"""Making, removing and renaming folders (RFC 3501 §6.3.3-6.3.5) on Maildir++: a folder is a directory `.<level>.<level>` in the mailbox."""
+"""Making, removing and renaming folders (RFC 3501 §6.3.3-6.3.5) on Maildir++: a folder is a directory
+`.<level>.<level>` in the mailbox.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,16 @@ def create_folder(mailbox: str, name: str) -> str:
 
 
 def delete_folder(mailbox: str, name: str, unique: str) -> tuple[int, int]:
-    """Take the folder away at once, then remove its letters; returns (octets, letters) for the quota. Raises NotFound, Invalid."""
+    """Take the folder away at once, then remove its letters; returns (octets, letters) for the quota.
+
+    Raises NotFound, Invalid.
+    """
     if name == "INBOX":
         raise Invalid("INBOX cannot be deleted")
     path = folder_dir(mailbox, name)
     if not os.path.isdir(f"{path}/cur"):
         raise NotFound(f"there is no folder {name!r}")
-    aside = f"{mailbox}/tmp/deleted.{unique}"
+    aside = f"{mailbox}/tmp/deleted.{unique}"  # noqa: S108 - the Maildir's own
     os.rename(path, aside)
     fsync_dir(mailbox)
     octets = letters = 0

@@ -1,4 +1,7 @@
-"""What a Maildir file name says: `<unique>,S=<octets>,W=<octets>:2,<flags>`. Suffixes are few: each is read once and kept."""
+"""What a Maildir file name says: `<unique>,S=<octets>,W=<octets>:2,<flags>`.
+
+Suffixes are few: each is read once and kept.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,10 @@ def flags_of(info: str) -> int:
 
 @lru_cache(maxsize=16384)
 def info_with(info: str, flags: int) -> str:
-    """Return the suffix with exactly those flags; letters that we do not know (P for passed) stay. ASCII order, as the rule is."""
+    """Return the suffix with exactly those flags; letters that we do not know (P for passed) stay.
+
+    ASCII order, as the rule is.
+    """
     letters, comma, tail = info[3:].partition(",") if info.startswith(":2,") else ("", "", "")
     kept = {letter for letter in letters if letter not in _BITS}
     kept |= {letter for letter, bit in _BITS.items() if flags & bit}
@@ -52,7 +58,7 @@ def is_letter_name(name: str) -> bool:
 
 
 def arrival_order(base: str) -> tuple[int, int, str]:
-    """Sort key of letters that get their UIDs together: by the time in their names (`<seconds>.M<microseconds>P...`)."""
+    """Sort key of letters that get their UIDs together: the time in their names, `<seconds>.M<microseconds>P...`."""
     seconds, _, rest = base.partition(".")
     match = re.match(r"M(\d{1,9})", rest)
     return (int(seconds) if seconds.isdigit() and len(seconds) < 16 else 0), (int(match[1]) if match else 0), base

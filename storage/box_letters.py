@@ -29,7 +29,8 @@ def opened_dir(path: str) -> Iterator[int]:
 def read_letter(cur_fd: int, name: str, size_octets: int) -> Octets:
     """Return a letter with CRLF line ends; `size_octets` is what it should have. Raises OSError.
 
-    A file of just that size has CRLF already (the size counts them), so the usual letter costs one open, one read, one close.
+    A file of just that size has CRLF already (the size counts them), so the usual letter costs one open, one read,
+    one close.
     """
     fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=cur_fd)
     try:
@@ -55,7 +56,10 @@ def _with_crlf(octets: bytes) -> bytes:
 
 
 def read_header(cur_fd: int, name: str) -> bytes:
-    """Return a letter's header with the empty line after it (all of it when there is no empty line), at most 1 MiB. Raises OSError."""
+    """Return a letter's header with the empty line after it (all of it when there is no empty line), at most 1 MiB.
+
+    Raises OSError.
+    """
     fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=cur_fd)
     try:
         octets = os.read(fd, _HEAD_OCTETS)

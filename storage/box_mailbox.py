@@ -43,10 +43,14 @@ class Mailbox:
         self.boxes.used_index(self._index)
         return self._index
 
-    # -- folders ----------------------------------------------------------------------------------------------------------------
+    # -- folders
+    # ----------------------------------------------------------------------------------------------------------------
 
     def folders(self) -> list[FolderInfo]:
-        """Every folder, INBOX first, then by name; levels without a folder of their own are listed not selectable. Blocks."""
+        """Every folder, INBOX first, then by name; levels without a folder of their own are listed not selectable.
+
+        Blocks.
+        """
         real = set(list_folders(self.path)) | {"INBOX"}
         levels = {name[:end] for name in real for end, letter in enumerate(name) if letter == "/"}
         everything = real | levels
@@ -71,13 +75,19 @@ class Mailbox:
             box_folders.set_special_use(self.path, name, special_use)
 
     def delete(self, name: str) -> None:
-        """Remove a folder and its letters; inferior folders stay (RFC 3501 §6.3.4). Raises NotFound, Invalid (INBOX). Blocks."""
+        """Remove a folder and its letters; inferior folders stay (RFC 3501 §6.3.4).
+
+        Raises NotFound, Invalid (INBOX). Blocks.
+        """
         octets, letters = box_folders.delete_folder(self.path, name, self.boxes.unique_base())
         self._lose(name)
         self.boxes.count_quota(self.path, -octets, -letters)
 
     def rename(self, old: str, new: str) -> None:
-        """Rename a folder and its inferiors; INBOX: moves its letters (RFC 3501 §6.3.5). Raises NotFound, Conflict, Invalid. Blocks."""
+        """Rename a folder and its inferiors; INBOX: moves its letters (RFC 3501 §6.3.5).
+
+        Raises NotFound, Conflict, Invalid. Blocks.
+        """
         if old == "INBOX":
             box_folders.create_folder(self.path, new)
             view = self.open_view("INBOX")
@@ -118,10 +128,14 @@ class Mailbox:
         """Take from the subscriptions. Blocks."""
         subscriptions.change_subscriptions(self.path, remove=name)
 
-    # -- letters ----------------------------------------------------------------------------------------------------------------
+    # -- letters
+    # ----------------------------------------------------------------------------------------------------------------
 
     def status(self, name: str) -> Status:
-        """A folder's figures, from memory or the index when those can be trusted, else by a scan. Raises NotFound. Blocks."""
+        """A folder's figures, from memory or the index when those can be trusted, else by a scan.
+
+        Raises NotFound. Blocks.
+        """
         if name not in self._open:
             figures = self._kept_figures(name)
             if figures is not None:
@@ -149,7 +163,10 @@ class Mailbox:
         return Status(counts, row[1], uidnext, modseq)
 
     def open_view(self, name: str, *, read_only: bool = False) -> View:
-        """Scan the folder and return a session's view of it (SELECT; EXAMINE: `read_only`, takes no \\Recent). Raises NotFound. Blocks."""
+        r"""Scan the folder and return a session's view of it (SELECT; EXAMINE: `read_only`, takes no \Recent).
+
+        Raises NotFound. Blocks.
+        """
         box = self._hold(name, watch=True)
         try:
             box.refresh()
@@ -166,7 +183,8 @@ class Mailbox:
         keywords: Iterable[str] = (),
         internaldate_s: float | None = None,
     ) -> Placed:
-        """Put a letter into a folder; on disk with its UID when it returns. Raises NotFound, NoSpace, OverQuota, Invalid. Blocks.
+        """Put a letter into a folder; on disk with its UID when it returns. Raises NotFound, NoSpace, OverQuota,
+        Invalid. Blocks.
 
         `flags`: system flags; keywords by name (another folder numbers them differently).
         """

@@ -1,7 +1,10 @@
-"""Letters that come into a folder by a session: APPEND, COPY (hard links), MOVE (renames). On disk, with UIDs, when it is answered.
+"""Letters that come into a folder by a session: APPEND, COPY (hard links), MOVE (renames). On disk, with UIDs, when
+it is answered.
 
-Order, so that nothing is lost at any instant: the file is whole and synced before it has a name in `cur`; names are there before the
-uidlist tells their UIDs; a source is renamed, never removed first. A crash in between leaves letters without UIDs: the next look gives them some.
+Order, so that nothing is lost at any instant: the file is whole and synced before it has a name in `cur`; names are
+there before the
+uidlist tells their UIDs; a source is renamed, never removed first. A crash in between leaves letters without UIDs:
+the next look gives them some.
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ def append(box: Box, letter: Letter, flags: int, keywords: Iterable[str], intern
     info = info_with(":2,", flags & SYSTEM_MASK | box.keyword_mask(keywords))
     base = f"{boxes.unique_base()},S={size},W={size}"
     try:
-        file = letter.file(f"{box.path}/tmp")
+        file = letter.file(f"{box.path}/tmp")  # noqa: S108 - the Maildir's own
         if internaldate_s is not None:
             os.utime(file.fd, (internaldate_s, internaldate_s))
         os.fsync(file.fd)
@@ -55,7 +58,10 @@ def append(box: Box, letter: Letter, flags: int, keywords: Iterable[str], intern
 
 
 def copy(box: Box, uids: Sequence[int], target: Box) -> Placed:
-    """Link letters into `target` (which may be `box`); all of those that exist, or none. Raises OverQuota, NoSpace, NotFound. Blocks."""
+    """Link letters into `target` (which may be `box`); all of those that exist, or none.
+
+    Raises OverQuota, NoSpace, NotFound. Blocks.
+    """
     boxes = box.mailbox.boxes
     with _both(box, target):
         box.refresh()
@@ -110,7 +116,9 @@ def _sizes(box: Box, uids: Iterable[int]) -> list[int]:
 
 
 def _place(box: Box, rows: Sequence[int], target: Box, *, is_move: bool) -> Placed:
-    """Bring the rows' files into the target's cur under its UID lock, in one batch: one line write, one directory sync."""
+    """Bring the rows' files into the target's cur under its UID lock, in one batch: one line write, one directory
+    sync.
+    """
     if not rows:
         return Placed(target.uidvalidity, ())
     state = box.state
@@ -120,7 +128,7 @@ def _place(box: Box, rows: Sequence[int], target: Box, *, is_move: bool) -> Plac
 
     def put() -> list[tuple[str, str]]:
         placed: list[tuple[str, str]] = []
-        with opened_dir(box.cur) as from_fd, opened_dir(target.cur) as to_fd, _undone(to_fd, placed, is_move):
+        with opened_dir(box.cur) as from_fd, opened_dir(target.cur) as to_fd, _Undone(to_fd, placed, is_move):
             for row in rows:
                 base, info = _new_name(box, state, row), info_with(state.infos[row], masks[state.columns.flags[row]])
                 if _bring(from_fd, state.bases[row] + state.infos[row], target, to_fd, base + info, is_move):
@@ -145,7 +153,9 @@ def _place(box: Box, rows: Sequence[int], target: Box, *, is_move: bool) -> Plac
 
 
 def _masks(box: Box, state: State, rows: Sequence[int], target: Box) -> dict[int, int]:
-    """Return, for each flag mask of the rows, the mask that says the same in the target, whose keywords have other letters."""
+    """Return, for each flag mask of the rows, the mask that says the same in the target, whose keywords have other
+    letters.
+    """
     out: dict[int, int] = {}
     for flags in {state.columns.flags[row] for row in rows}:
         names = [
@@ -178,7 +188,7 @@ def _bring(from_fd: int, source: str, target: Box, to_fd: int, name: str, is_mov
     except OSError as error:
         if is_move or error.errno != errno.EMLINK:
             raise
-        _copy_octets(from_fd, source, to_fd, f"{target.path}/tmp", name)
+        _copy_octets(from_fd, source, to_fd, f"{target.path}/tmp", name)  # noqa: S108 - the same
     return True
 
 
@@ -198,7 +208,7 @@ def _copy_octets(from_fd: int, source: str, to_fd: int, to_dir: str, name: str) 
         os.close(read_fd)
 
 
-class _undone:
+class _Undone:
     """Take links away again when a COPY fails half-way (RFC 3501 §6.4.7: all or none); a MOVE keeps what it moved."""
 
     def __init__(self, to_fd: int, placed: list[tuple[str, str]], is_move: bool) -> None:
@@ -215,7 +225,10 @@ class _undone:
 
 
 def _copy_index(box: Box, target: Box, pairs: list[tuple[int, int]]) -> None:
-    """Give the new letters the index rows of the old: no letter is read a second time. Only a cache: failing is no harm."""
+    """Give the new letters the index rows of the old: no letter is read a second time.
+
+    Only a cache: failing is no harm.
+    """
     index = box.mailbox.index
     try:
         with index.writing() as connection:

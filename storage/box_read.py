@@ -1,4 +1,7 @@
-"""Reading a folder: octets from the files, ready answers and folded fields from the index. Nothing here changes a letter."""
+"""Reading a folder: octets from the files, ready answers and folded fields from the index.
+
+Nothing here changes a letter.
+"""
 
 from __future__ import annotations
 
@@ -23,15 +26,22 @@ _FLOCK_FROM_COUNT = 1000  # so many letters to read are read by one process at a
 
 
 class Box(BoxCore):
-    """One folder, shared by all sessions of the process that have it open. UIDs are passed ascending; contiguous ones are fastest."""
+    """One folder, shared by all sessions of the process that have it open.
+
+    UIDs are passed ascending; contiguous ones are fastest.
+    """
 
     _unread: set[int] | None = None  # UIDs that the index does not know; None: not looked up yet
     _fields: dict[str, tuple[array[int], list[Any]]]
 
-    # -- octets -----------------------------------------------------------------------------------------------------------------
+    # -- octets ------------------------------------------------------------------------------------------------------
+    # -----------
 
     def octets(self, uid: int) -> Octets:
-        """The letter with CRLF line ends: bytes, or a read-only mmap from 1 MiB. Raises NotFound when it is gone. Blocks."""
+        """The letter with CRLF line ends: bytes, or a read-only mmap from 1 MiB.
+
+        Raises NotFound when it is gone. Blocks.
+        """
         found = self.octets_of([uid])[0]
         if found is None:
             raise NotFound(f"letter {uid} of {self.name} is gone")
@@ -46,7 +56,10 @@ class Box(BoxCore):
         return self._each(uids, read)
 
     def header(self, uid: int) -> bytes:
-        """The letter's header with its empty line; reads no more of the file than that needs. Raises NotFound. Blocks."""
+        """The letter's header with its empty line; reads no more of the file than that needs.
+
+        Raises NotFound. Blocks.
+        """
         found = self.headers_of([uid])[0]
         if found is None:
             raise NotFound(f"letter {uid} of {self.name} is gone")
@@ -87,10 +100,14 @@ class Box(BoxCore):
                             continue
         return out
 
-    # -- the index --------------------------------------------------------------------------------------------------------------
+    # -- the index
+    # --------------------------------------------------------------------------------------------------------------
 
     def prepare(self, uids: Sequence[int]) -> int:
-        """Read those letters that the index does not know yet, many at once in the builders; how many were read. Blocks: slices of about 2,000."""
+        """Read those letters that the index does not know yet, many at once in the builders; how many were read.
+
+        Blocks: slices of about 2,000.
+        """
         missing = self._missing(uids)
         if not missing:
             return 0
@@ -171,7 +188,10 @@ class Box(BoxCore):
             unread.difference_update(known_uids(connection, self._folder[1], min(uids), max(uids)))
 
     def rendered(self, uids: Sequence[int], *names: str) -> list[tuple[bytes, ...] | None]:
-        """Ready octets (`RENDERED`) of each letter, in the order of `names`; None for those that are gone. Slices of about 2,000. Blocks."""
+        """Ready octets (`RENDERED`) of each letter, in the order of `names`; None for those that are gone.
+
+        Slices of about 2,000. Blocks.
+        """
         if not set(names) <= set(RENDERED):
             raise Invalid(f"{names} are not of {RENDERED}")
         if not len(uids):
@@ -181,7 +201,10 @@ class Box(BoxCore):
             return rendered_rows(connection, self._folder[1], uids, names)
 
     def fields(self, columns: Columns, name: str) -> list[Any]:
-        """One field (`FIELDS`) for each row of `columns`, None for letters that are gone. Kept while the folder is open. Blocks the first time."""
+        """One field (`FIELDS`) for each row of `columns`, None for letters that are gone.
+
+        Kept while the folder is open. Blocks the first time.
+        """
         if name not in FIELDS:
             raise Invalid(f"{name} is not of {FIELDS}")
         kept = self._kept_fields().get(name)
@@ -220,7 +243,10 @@ class Box(BoxCore):
         return before + [found.get(uid) for uid in tail]
 
     def search_text(self, uids: Sequence[int], needle: str, *, header: bool = False) -> list[int]:
-        """UIDs whose body text holds the folded `needle` (SEARCH BODY); with `header` the header too (TEXT). Slices of about 1,000. Blocks."""
+        """UIDs whose body text holds the folded `needle` (SEARCH BODY); with `header` the header too (TEXT).
+
+        Slices of about 1,000. Blocks.
+        """
         if not len(uids):
             return []
         self.prepare(uids)

@@ -1,4 +1,7 @@
-"""One state of a folder, and how the next is made from it. States are never changed: readers hold theirs without a lock."""
+"""One state of a folder, and how the next is made from it.
+
+States are never changed: readers hold theirs without a lock.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,10 @@ from storage.box_types import DELETED, SEEN, Columns, Counts
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Columns and, row by row, the file names behind them. `gone_count`: how many UIDs the box had expunged when this was made."""
+    """Columns and, row by row, the file names behind them.
+
+    `gone_count`: how many UIDs the box had expunged when this was made.
+    """
 
     columns: Columns
     bases: list[str]
@@ -114,7 +120,9 @@ def with_flags(
 
 
 def joined(seen: Columns, gone_uids: Sequence[int], newest: Columns) -> Columns:
-    """Return `newest` with the expunged letters of `seen` still in their places: a session that may not be told yet keeps its numbers."""
+    """Return `newest` with the expunged letters of `seen` still in their places: a session that may not be told yet
+    keeps its numbers.
+    """
     out = empty_columns()
     start = 0
     for uid in sorted(gone_uids):

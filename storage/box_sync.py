@@ -1,6 +1,8 @@
-"""What differs between a folder's last known state and its files: letters that came, changed, went. The rules of contracts 4 and 5.
+"""What differs between a folder's last known state and its files: letters that came, changed, went. The rules of
+contracts 4 and 5.
 
-Other processes and foreign programs rename, add and remove files all the while. So: a name once read is only a claim, the UID lock orders
+Other processes and foreign programs rename, add and remove files all the while. So: a name once read is only a claim,
+the UID lock orders
 arrivals, and a letter is taken for gone only if two readings lack it and its file cannot be found by its last name.
 """
 
@@ -72,10 +74,14 @@ class Sync:
         self._uid_of: dict[str, int] = {}
         self._uid_of_bases: list[str] | None = None
 
-    # -- the look ---------------------------------------------------------------------------------------------------------------
+    # -- the look
+    # ---------------------------------------------------------------------------------------------------------------
 
     def look(self, state: State, events: tuple[dict[str, bool], dict[str, bool]] | None = None) -> Found:
-        """Compare by events (names that came and went, from inotify) or by reading both directories. Raises FolderLost."""
+        """Compare by events (names that came and went, from inotify) or by reading both directories.
+
+        Raises FolderLost.
+        """
         names = self._from_scan(state) if events is None else self._from_events(state, *events)
         if names.missing and events is None:
             self._confirm_by_scan(state, names)
@@ -142,7 +148,10 @@ class Sync:
         return names
 
     def _settle_doubles(self, state: State, names: Names, there: set[str]) -> None:
-        """Two files of one base name: the same letter twice by a crash, or two letters by a foreign copy. None is lost."""
+        """Two files of one base name: the same letter twice by a crash, or two letters by a foreign copy.
+
+        None is lost.
+        """
         uid_of = self.uid_of(state)
         for base, info in list(names.seen.items()):
             if base not in uid_of:
@@ -175,7 +184,8 @@ class Sync:
         if again.stamp is None or again.stamp != names.stamp:
             names.stamp = None
 
-    # -- letters that came ------------------------------------------------------------------------------------------------------
+    # -- letters that came
+    # ------------------------------------------------------------------------------------------------------
 
     def _arrive(self, state: State, names: Names) -> list[Arrived]:
         """Give every letter that has none a UID, move new/ to cur/, and return those that the state lacks."""
@@ -201,7 +211,10 @@ class Sync:
         return self._arrivals(state, names)
 
     def _note(self, state: State, news: News | None) -> None:
-        """Take lines of the uidlist in; a lost list is written again. Raises FolderLost when the UIDVALIDITY is another."""
+        """Take lines of the uidlist in; a lost list is written again.
+
+        Raises FolderLost when the UIDVALIDITY is another.
+        """
         if news is None:
             if state.uidvalidity:
                 self.uidlist.write_back(
@@ -225,12 +238,16 @@ class Sync:
         return [base for base in names.seen if base not in uid_of]
 
     def _uid_for(self, state: State, base: str) -> int | None:
-        """The UID that an unknown letter has by the uidlist, or None when it must get one: a UID below those told is as good as none."""
+        """The UID that an unknown letter has by the uidlist, or None when it must get one: a UID below those told is
+        as good as none.
+        """
         uid = self._listed.get(base)
         return uid if uid is not None and uid >= state.uidnext else None
 
     def _lacks_listed(self, state: State, names: Names) -> bool:
-        """Whether others listed letters that our reading came too early to see. (On the first reading nobody was told anything yet.)"""
+        """Whether others listed letters that our reading came too early to see. (On the first reading nobody was told
+        anything yet.)
+        """
         if not state.uidvalidity:
             return False
         return any(uid >= state.uidnext and base not in names.seen for base, uid in self._listed.items())
@@ -244,7 +261,10 @@ class Sync:
         names.stamp = None
 
     def _assign(self, state: State, names: Names) -> None:
-        """Move letters and give UIDs under the lock. Others place their letters before they list them, so a reading now sees all that are listed."""
+        """Move letters and give UIDs under the lock.
+
+        Others place their letters before they list them, so a reading now sees all that are listed.
+        """
 
         def place(news: News, next_uid: int) -> list[str]:
             self._note(state, news)
@@ -258,7 +278,9 @@ class Sync:
         self._listed.update((base, uid) for uid, base in added)
 
     def place(self, state: State, put: Callable[[], list[tuple[str, str]]]) -> tuple[Found, list[int]]:
-        """Let `put` bring files into cur/ (it returns their bases and infos, in order) and give them UIDs, all under the lock; return those."""
+        """Let `put` bring files into cur/ (it returns their bases and infos, in order) and give them UIDs, all under
+        the lock; return those.
+        """
         names = Names()
 
         def inside(news: News, next_uid: int) -> list[str]:
@@ -282,7 +304,10 @@ class Sync:
         return found, [uid for uid, _ in added]
 
     def _move_new(self, state: State, names: Names) -> None:
-        """Move what is in new/ to cur/. A name that is taken there already belongs to another letter: then it gets a new one."""
+        """Move what is in new/ to cur/.
+
+        A name that is taken there already belongs to another letter: then it gets a new one.
+        """
         uid_of = self.uid_of(state)
         for name in names.new:
             base, info = split_name(name)
@@ -304,7 +329,9 @@ class Sync:
         names.new = []
 
     def _drop_double(self, source: str, base: str, names: Names, state: State) -> bool:
-        """Whether the file in new/ is the letter that cur/ has already (a crash between link and unlink); then it is removed."""
+        """Whether the file in new/ is the letter that cur/ has already (a crash between link and unlink); then it is
+        removed.
+        """
         info = names.seen.get(base)
         if info is None:
             row = state.row_of(self.uid_of(state)[base])
@@ -363,7 +390,8 @@ class Sync:
             return None
         return Arrived(uid, base, info, flags_of(info), size, int(stat.st_mtime))
 
-    # -- letters that changed or went -------------------------------------------------------------------------------------------
+    # -- letters that changed or went
+    # -------------------------------------------------------------------------------------------
 
     def _sort_known(self, state: State, names: Names, found: Found) -> None:
         uid_of = self.uid_of(state)
@@ -384,7 +412,8 @@ class Sync:
         found.gone = sorted(set(found.gone))
         found.changed.sort()
 
-    # -- keeping the list short -------------------------------------------------------------------------------------------------
+    # -- keeping the list short
+    # -------------------------------------------------------------------------------------------------
 
     def compact_if_long(self, state: State) -> bool:
         """Write the uidlist anew when most of its lines are of letters that are gone; whether it was done."""

@@ -1,6 +1,7 @@
 """The values that pass between a folder of letters and those who read it. No behaviour worth a lock.
 
-Flags are one integer a letter: six bits for RFC 3501 §2.3.2, then one bit for each of the folder's 26 keywords (`keyword_bit`).
+Flags are one integer a letter: six bits for RFC 3501 §2.3.2, then one bit for each of the folder's 26 keywords
+(`keyword_bit`).
 A mask turns into octets once and is kept by the renderer; there are few distinct masks in a folder.
 """
 
@@ -8,8 +9,8 @@ from __future__ import annotations
 
 import mmap
 from array import array
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 SEEN = 1
@@ -94,7 +95,9 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Where APPEND, COPY or MOVE put letters (RFC 4315): `source` and `uids` go in pairs; on disk when this is returned."""
+    """Where APPEND, COPY or MOVE put letters (RFC 4315): `source` and `uids` go in pairs; on disk when this is
+    returned.
+    """
 
     uidvalidity: int
     uids: tuple[int, ...]
@@ -114,7 +117,10 @@ class FolderInfo:
 
 
 class Rendered(NamedTuple):
-    """What the index keeps of one letter. Made by `bdmta.imap.render.render_letter`; text folded by the same rule as the needles."""
+    """What the index keeps of one letter.
+
+    Made by `bdmta.imap.render.render_letter`; text folded by the same rule as the needles.
+    """
 
     header_octets: int  # up to and with the empty line
     envelope: bytes  # RFC 3501 §7.4.2, with the parentheses; strings quoted, or literals where they must be
@@ -136,14 +142,14 @@ class Rendered(NamedTuple):
     message_id: str  # without the angle brackets, or ""
     references: tuple[str, ...]  # RFC 5256 §3: References, else the first of In-Reply-To
     is_reply: bool  # the subject had Re:, Fwd: (RFC 5256 §2.1), for THREAD=REFERENCES
-    text: str | None  # folded text of the body's text parts; None: all are plain ASCII and `spans` says where
-    spans: tuple[int, ...]  # start, end, start, end ... in the letter's octets
+    text: str | None  # folded text of the body's text parts that are not plain ASCII; None: there are none
+    spans: tuple[int, ...]  # where the plain ones are: start, end, start, end ... in the letter's octets
     header_text: str | None = None  # folded header; None: it is plain ASCII without encoded words
 
 
 FIELDS = (
-    "header_octets", "subject", "from_", "to", "cc", "bcc", "base_subject", "sort_from", "sort_to", "sort_cc", "sent_at", "sent_day",
-    "message_id", "references", "is_reply",
+    "header_octets", "subject", "from_", "to", "cc", "bcc", "base_subject", "sort_from", "sort_to", "sort_cc",
+    "sent_at", "sent_day", "message_id", "references", "is_reply",
 )  # fmt: skip
 RENDERED = ("envelope", "body", "bodystructure")
 
@@ -157,4 +163,3 @@ class IndexRules:
     render: Renderer  # a function of a module: it is sent to worker processes
     fold: Callable[[str], str]  # what `Rendered`'s text went through; needles go through it too
     version: str
-    extra: Sequence[str] = field(default=())

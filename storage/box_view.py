@@ -19,7 +19,10 @@ _SLOW_POLL_S = 30.0  # with it: in case the kernel's word was lost on the way
 
 
 class View:
-    """Row *i* is sequence number *i + 1*, and stays so until `poll(expunge=True)`. One session's; used on its loop, blocking calls in the executor."""
+    """Row *i* is sequence number *i + 1*, and stays so until `poll(expunge=True)`.
+
+    One session's; used on its loop, blocking calls in the executor.
+    """
 
     def __init__(self, box: Box, *, read_only: bool, on_close: Callable[[View], None]) -> None:
         self.box = box
@@ -34,11 +37,12 @@ class View:
         self._on_close = on_close
         self.is_closed = False
 
-    # -- looking ----------------------------------------------------------------------------------------------------------------
+    # -- looking
+    # ----------------------------------------------------------------------------------------------------------------
 
     @property
     def recent_row(self) -> int:
-        """Rows from here on are \\Recent in this session."""
+        r"""Rows from here on are \Recent in this session."""
         return bisect_left(self.columns.uid, self._first_recent)
 
     def row_of(self, uid: int) -> int | None:
@@ -54,7 +58,8 @@ class View:
     def __iter__(self) -> Iterator[int]:
         return iter(self.columns.uid)
 
-    # -- news -------------------------------------------------------------------------------------------------------------------
+    # -- news --------------------------------------------------------------------------------------------------------
+    # -----------
 
     def has_news(self) -> bool:
         """Whether `poll` may have something to say. Memory."""
@@ -63,7 +68,8 @@ class View:
     def poll(self, *, expunge: bool = True) -> Deltas:
         """Move to the box's newest state and say what changed. Memory: never blocks; refresh the box first.
 
-        `expunge=False` (during FETCH, STORE, SEARCH; RFC 3501 §7.4.1): expunged letters keep their rows until a later poll.
+        `expunge=False` (during FETCH, STORE, SEARCH; RFC 3501 §7.4.1): expunged letters keep their rows until a later
+        poll.
         The session's own changes are not told again.
         """
         newest = self.box.state
@@ -110,7 +116,9 @@ class View:
         )
 
     async def wait(self, timeout_s: float) -> bool:
-        """Wait until the folder may have changed (inotify, another session, or a look each second); false at the time-out."""
+        """Wait until the folder may have changed (inotify, another session, or a look each second); false at the
+        time-out.
+        """
         loop = asyncio.get_running_loop()
         self.box.mailbox.boxes.attach(loop)
         if self._event is None:
@@ -127,7 +135,8 @@ class View:
             self._event.clear()
         return True
 
-    # -- changing ---------------------------------------------------------------------------------------------------------------
+    # -- changing
+    # ---------------------------------------------------------------------------------------------------------------
 
     def store(
         self,
@@ -138,9 +147,11 @@ class View:
         *,
         unchanged_since: int | None = None,
     ) -> Changed:
-        """Set ("="), add ("+") or remove ("-") flags: system bits in `flags`, keywords by name. Raises Invalid at the 27th keyword. Blocks.
+        """Set ("="), add ("+") or remove ("-") flags: system bits in `flags`, keywords by name. Raises Invalid at the
+        27th keyword. Blocks.
 
-        Rows ascending. The view's columns hold the result when it returns, and `poll` does not repeat it. "=" without keywords clears keywords too.
+        Rows ascending. The view's columns hold the result when it returns, and `poll` does not repeat it. "=" without
+        keywords clears keywords too.
         """
         self._check_writable()
         mask = flags & SYSTEM_MASK | self.box.keyword_mask(keywords, create=change != "-")
@@ -191,7 +202,10 @@ class View:
         return array("I", [uids[row] for row in rows])
 
     def expunge(self, rows: Sequence[int] | None = None) -> Deltas:
-        """Remove the letters marked \\Deleted (of `rows`, or all that the session sees), and poll: what to tell. Blocks."""
+        r"""Remove the letters marked \Deleted (of `rows`, or all that the session sees), and poll: what to tell.
+
+        Blocks.
+        """
         self._check_writable()
         uids = self.columns.uid if rows is None else self.uids_of(rows)
         self.box.refresh()
@@ -212,12 +226,18 @@ class View:
         box_change.expunge(self.box, self.uids_of(rows), only_deleted=False)
 
     def copy(self, rows: Sequence[int], folder: str) -> Placed:
-        """Link letters into a folder of the mailbox (or this one), flags and dates kept; all or none. Raises NotFound, OverQuota, NoSpace. Blocks."""
+        """Link letters into a folder of the mailbox (or this one), flags and dates kept; all or none.
+
+        Raises NotFound, OverQuota, NoSpace. Blocks.
+        """
         with self.box.mailbox.held_box(folder) as target:
             return box_place.copy(self.box, self.uids_of(rows), target)
 
     def move(self, rows: Sequence[int], folder: str) -> Placed:
-        """Move letters by renaming; the next `poll` tells the expunges (RFC 6851). Raises NotFound, Invalid (the same folder). Blocks."""
+        """Move letters by renaming; the next `poll` tells the expunges (RFC 6851).
+
+        Raises NotFound, Invalid (the same folder). Blocks.
+        """
         self._check_writable()
         with self.box.mailbox.held_box(folder) as target:
             return box_place.move(self.box, self.uids_of(rows), target)

@@ -1,6 +1,7 @@
 """The index of one mailbox: SQLite beside the Maildir, a cache only. Deleted or broken, it is made anew (contract 5).
 
-It keeps, for each folder, the columns of the last scan as one row of blobs; the log of flag changes that makes MODSEQ one order for all
+It keeps, for each folder, the columns of the last scan as one row of blobs; the log of flag changes that makes MODSEQ
+one order for all
 processes (RFC 7162); and for each letter what `index_letters` holds. Nothing in it is the only copy of anything.
 """
 
@@ -20,22 +21,30 @@ CREATE TABLE folder (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL, highestmodseq INTEGER NOT NULL,
     log_floor INTEGER NOT NULL, first_recent INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE state (
-    folder INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, uidnext INTEGER NOT NULL, stamp TEXT NOT NULL, uidlist TEXT NOT NULL, counts TEXT NOT NULL,
+    folder INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, uidnext INTEGER NOT NULL, stamp TEXT NOT NULL, uidlist TEXT
+    NOT NULL, counts TEXT NOT NULL,
     uid BLOB NOT NULL, flags BLOB NOT NULL, size BLOB NOT NULL, internaldate BLOB NOT NULL, modseqs BLOB NOT NULL,
     bases BLOB NOT NULL, infos BLOB NOT NULL, info_of BLOB NOT NULL);
 CREATE TABLE change (
-    folder INTEGER NOT NULL, modseq INTEGER NOT NULL, uids BLOB NOT NULL, flags BLOB NOT NULL, PRIMARY KEY (folder, modseq)) WITHOUT ROWID;
+    folder INTEGER NOT NULL, modseq INTEGER NOT NULL, uids BLOB NOT NULL, flags BLOB NOT NULL, PRIMARY KEY (folder,
+    modseq)) WITHOUT ROWID;
 CREATE TABLE letter (id INTEGER PRIMARY KEY, envelope BLOB NOT NULL, body BLOB NOT NULL, bodystructure BLOB NOT NULL);
 CREATE TABLE field (
-    id INTEGER PRIMARY KEY, size INTEGER NOT NULL, header_octets INTEGER NOT NULL, subject TEXT NOT NULL, from_ TEXT NOT NULL, "to" TEXT NOT NULL,
-    cc TEXT NOT NULL, bcc TEXT NOT NULL, base_subject TEXT NOT NULL, sort_from TEXT NOT NULL, sort_to TEXT NOT NULL, sort_cc TEXT NOT NULL,
-    sent_at INTEGER, sent_day INTEGER, message_id TEXT NOT NULL, "references" TEXT NOT NULL, is_reply INTEGER NOT NULL, spans BLOB NOT NULL);
+    id INTEGER PRIMARY KEY, size INTEGER NOT NULL, header_octets INTEGER NOT NULL, subject TEXT NOT NULL, from_ TEXT
+    NOT NULL, "to" TEXT NOT NULL,
+    cc TEXT NOT NULL, bcc TEXT NOT NULL, base_subject TEXT NOT NULL, sort_from TEXT NOT NULL, sort_to TEXT NOT NULL,
+    sort_cc TEXT NOT NULL,
+    sent_at INTEGER, sent_day INTEGER, message_id TEXT NOT NULL, "references" TEXT NOT NULL, is_reply INTEGER NOT
+    NULL, spans BLOB NOT NULL);
 CREATE TABLE text (id INTEGER PRIMARY KEY, header BLOB, body BLOB);
 """
 
 
 class Index:
-    """One mailbox's index file. Opened when first used, closed when the process has too many open; safe between threads and processes."""
+    """One mailbox's index file.
+
+    Opened when first used, closed when the process has too many open; safe between threads and processes.
+    """
 
     def __init__(self, path: str, version: str) -> None:
         self.path = path
@@ -47,7 +56,10 @@ class Index:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection for reading; holds this process's lock on the index. A broken file is dropped and the error raised once."""
+        """Give the connection for reading; holds this process's lock on the index.
+
+        A broken file is dropped and the error raised once.
+        """
         with self.lock:
             connection = self._open()
             try:

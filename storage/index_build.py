@@ -1,4 +1,6 @@
-"""Reading letters for the index: small tasks that a worker process or a thread can take, so that no loop waits for many."""
+"""Reading letters for the index: small tasks that a worker process or a thread can take, so that no loop waits for
+many.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ Wanted = tuple[int, str, int]  # UID, file name in cur, octets
 
 
 def read_slice(render: Renderer, cur: str, wanted: Sequence[Wanted]) -> list[LetterRow]:
-    """Read some letters; those that are gone are left out. Runs in a worker: its arguments and result can be pickled."""
+    """Read some letters; those that are gone are left out.
+
+    Runs in a worker: its arguments and result can be pickled.
+    """
     rows: list[LetterRow] = []
     with opened_dir(cur) as fd:
         for uid, name, size in wanted:
@@ -33,7 +38,9 @@ def read_slice(render: Renderer, cur: str, wanted: Sequence[Wanted]) -> list[Let
 def read_many(
     render: Renderer, cur: str, wanted: Sequence[Wanted], builders: Executor | None
 ) -> Iterator[list[LetterRow]]:
-    """Yield slices of read letters, in order; many are read by the builders at once, with a bounded number of slices ahead."""
+    """Yield slices of read letters, in order; many are read by the builders at once, with a bounded number of slices
+    ahead.
+    """
     slices = (wanted[start : start + SLICE_COUNT] for start in range(0, len(wanted), SLICE_COUNT))
     if builders is None or len(wanted) < _IN_THREAD_COUNT:
         for piece in slices:

@@ -1,4 +1,6 @@
-"""A folder's rows in the index: its saved columns, and the log that puts the changes of all processes in one order (MODSEQ, RFC 7162)."""
+"""A folder's rows in the index: its saved columns, and the log that puts the changes of all processes in one order
+(MODSEQ, RFC 7162).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Saved:
 
 @dataclass(frozen=True, slots=True)
 class Agreed:
-    """The order that all processes agreed on: `modseqs` for letters others numbered, `modseq` for the rest of this change."""
+    """The order that all processes agreed on: `modseqs` for letters others numbered, `modseq` for the rest of this
+    change.
+    """
 
     highestmodseq: int
     modseq: int
@@ -37,7 +41,10 @@ class Agreed:
 
 
 def folder_row(connection: sqlite3.Connection, name: str, uidvalidity: int, floor: int) -> tuple[int, int, int]:
-    """Return (id, highestmodseq, first recent UID) of a folder, made or begun anew when its UIDVALIDITY is another. Within a transaction."""
+    """Return (id, highestmodseq, first recent UID) of a folder, made or begun anew when its UIDVALIDITY is another.
+
+    Within a transaction.
+    """
     row = connection.execute(
         "SELECT id, highestmodseq, first_recent, uidvalidity FROM folder WHERE name = ?", (name,)
     ).fetchone()
@@ -69,7 +76,10 @@ def forget_folder(connection: sqlite3.Connection, folder: int) -> None:
 
 
 def take_recent(connection: sqlite3.Connection, folder: int, uidnext: int) -> int:
-    """Return the first UID that no session was told of, and record that all below `uidnext` are told now. Within a transaction."""
+    """Return the first UID that no session was told of, and record that all below `uidnext` are told now.
+
+    Within a transaction.
+    """
     (first,) = connection.execute("SELECT first_recent FROM folder WHERE id = ?", (folder,)).fetchone()
     if uidnext > first:
         connection.execute("UPDATE folder SET first_recent = ? WHERE id = ?", (uidnext, folder))
@@ -86,9 +96,11 @@ def agree(
     anything_gone: bool,
     floor: int,
 ) -> Agreed:
-    """Number a change: take over what other processes numbered since `seen_modseq`, and log the rest. Within a write transaction.
+    """Number a change: take over what other processes numbered since `seen_modseq`, and log the rest. Within a write
+    transaction.
 
-    `changed`: UID to flags of letters that are new or have other flags than before. `flags_now` tells any letter's flags (None: gone).
+    `changed`: UID to flags of letters that are new or have other flags than before. `flags_now` tells any letter's
+    flags (None: gone).
     """
     highest, log_floor = connection.execute(
         "SELECT highestmodseq, log_floor FROM folder WHERE id = ?", (folder,)
@@ -152,7 +164,10 @@ def wants_saving(connection: sqlite3.Connection, folder: int) -> bool:
 
 
 def save(connection: sqlite3.Connection, folder: int, saved: Saved) -> None:
-    """Keep the columns, unless another process kept newer ones, and cut the log below them. Within a write transaction."""
+    """Keep the columns, unless another process kept newer ones, and cut the log below them.
+
+    Within a write transaction.
+    """
     row = connection.execute("SELECT modseq FROM state WHERE folder = ?", (folder,)).fetchone()
     state = saved.state
     if row is not None and row[0] > state.highestmodseq:
@@ -187,7 +202,8 @@ def save(connection: sqlite3.Connection, folder: int, saved: Saved) -> None:
 def load(connection: sqlite3.Connection, folder: int, uidvalidity: int) -> Saved | None:
     """Return the kept columns."""
     row = connection.execute(
-        "SELECT modseq, uidnext, stamp, uidlist, counts, uid, flags, size, internaldate, modseqs, bases, infos, info_of FROM state WHERE folder = ?",
+        "SELECT modseq, uidnext, stamp, uidlist, counts, uid, flags, size, internaldate, modseqs, bases, infos, info_of"
+        " FROM state WHERE folder = ?",
         (folder,),
     ).fetchone()
     if row is None:

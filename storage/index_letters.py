@@ -1,4 +1,6 @@
-"""What the index keeps of each letter: ready octets for FETCH, folded fields for SEARCH and SORT, folded text where the file will not do."""
+"""What the index keeps of each letter: ready octets for FETCH, folded fields for SEARCH and SORT, folded text where
+the file will not do.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ def insert_letters(connection: sqlite3.Connection, folder: int, rows: Sequence[L
 
 def _field_row(key: int, size: int, r: Rendered) -> tuple[Any, ...]:
     return (
-        key, size, r.header_octets, r.subject, r.from_, r.to, r.cc, r.bcc, r.base_subject, r.sort_from, r.sort_to, r.sort_cc,
-        r.sent_at, r.sent_day, r.message_id, "\n".join(r.references), int(r.is_reply), array("Q", r.spans).tobytes(),
+        key, size, r.header_octets, r.subject, r.from_, r.to, r.cc, r.bcc, r.base_subject, r.sort_from, r.sort_to,
+        r.sort_cc, r.sent_at, r.sent_day, r.message_id, "\n".join(r.references), int(r.is_reply), array("Q", r.spans).tobytes(),
     )  # fmt: skip
 
 
@@ -82,11 +84,13 @@ def rendered_rows(
 
 
 def _exactly(connection: sqlite3.Connection, table: str, folder: int, uids: Sequence[int]) -> bool:
-    """Whether the rows of the span are those of the UIDs, given that they are as many: so if the span has no gap, or the sums agree with the ids."""
+    """Whether the rows of the span are those of the UIDs, given that they are as many: so if the span has no gap, or
+    the sums agree with the ids.
+    """
     if uids[-1] - uids[0] + 1 == len(uids):
         return True
     ids = connection.execute(
-        f"SELECT id FROM {table} WHERE id BETWEEN ? AND ? ORDER BY id",
+        f"SELECT id FROM {table} WHERE id BETWEEN ? AND ? ORDER BY id",  # noqa: S608 - a fixed name
         (row_id(folder, uids[0]), row_id(folder, uids[-1])),
     )
     base = folder << 32
@@ -113,13 +117,19 @@ def search_rows(
 ) -> dict[int, tuple[int, bytes, bytes | None, bytes | None]]:
     """Return, by UID, (header octets, spans, folded header or None, folded text or None)."""
     base = folder << 32
-    query = "SELECT f.id - ?, f.header_octets, f.spans, t.header, t.body FROM field f LEFT JOIN text t ON t.id = f.id WHERE f.id BETWEEN ? AND ?"
+    query = (
+        "SELECT f.id - ?, f.header_octets, f.spans, t.header, t.body"
+        " FROM field f LEFT JOIN text t ON t.id = f.id WHERE f.id BETWEEN ? AND ?"
+    )
     rows = connection.execute(query, (base, base | uids[0], base | uids[-1])).fetchall()
     return {row[0]: row[1:] for row in rows}
 
 
 def copy_rows(connection: sqlite3.Connection, source: int, target: int, pairs: Sequence[tuple[int, int]]) -> None:
-    """Give letters that were copied or moved the rows of their sources, (source UID, target UID) each. Within a write transaction."""
+    """Give letters that were copied or moved the rows of their sources, (source UID, target UID) each.
+
+    Within a write transaction.
+    """
     keys = [(row_id(target, new), row_id(source, old)) for old, new in pairs]
     connection.executemany(
         "INSERT OR IGNORE INTO letter SELECT ?, envelope, body, bodystructure FROM letter WHERE id = ?", keys

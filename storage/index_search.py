@@ -1,4 +1,6 @@
-"""Whether a letter's text holds a word: by its octets when they are plain ASCII, by the folded text that the index keeps otherwise."""
+"""Whether a letter's text holds a word: by its octets when they are plain ASCII, by the folded text that the index
+keeps otherwise.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ SearchRow = tuple[int, bytes, bytes | None, bytes | None]  # header octets, span
 def text_matches(
     row: SearchRow, needle: str, with_header: bool, uid: int, octets_of: Callable[[int], Octets | None]
 ) -> bool:
-    """Whether the text parts (and with `with_header` the header) of a letter hold the folded needle. The file is read only if it must be."""
+    """Whether the text parts (and with `with_header` the header) of a letter hold the folded needle.
+
+    The file is read only if it must be.
+    """
     header_octets, spans, header, text = row
     wanted = needle.encode("utf-8", "surrogatepass")
     if text is not None and wanted in unpacked(text):
@@ -22,15 +27,13 @@ def text_matches(
     if with_header and header is not None and wanted in unpacked(header):
         return True
     reads_header = with_header and header is None
-    if not needle.isascii() or not (reads_header or (text is None and spans)):
+    if not needle.isascii() or not (reads_header or spans):
         return False
     octets = octets_of(uid)
     if octets is None:
         return False
     if reads_header and wanted in octets[:header_octets].lower():
         return True
-    if text is not None:
-        return False
     ends = array("Q")
     ends.frombytes(spans)
     return any(wanted in octets[start:end].lower() for start, end in zip(ends[::2], ends[1::2], strict=True))

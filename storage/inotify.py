@@ -1,6 +1,7 @@
 """One inotify instance for the folders this process has open: what changed in `cur` and `new`, without reading them.
 
-Events are collected as names; a folder with too many, or an overflow of the kernel's queue, is to be read whole instead. Where inotify
+Events are collected as names; a folder with too many, or an overflow of the kernel's queue, is to be read whole
+instead. Where inotify
 cannot be had (limits, a file system without it) a folder has no `Watch`, and its reader looks at the mtimes.
 """
 
@@ -37,7 +38,10 @@ class Watch:
 
 
 class Watcher:
-    """The process's inotify instance. `fileno` becomes readable when there are events: let the loop call `drain` then."""
+    """The process's inotify instance.
+
+    `fileno` becomes readable when there are events: let the loop call `drain` then.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,7 +59,10 @@ class Watcher:
         return self._fd
 
     def add(self, folder: str, on_event: Callable[[], None]) -> Watch | None:
-        """Watch a folder's `cur` and `new`; None when the kernel refuses. `on_event` is called within `drain`, from any thread: it must not block."""
+        """Watch a folder's `cur` and `new`; None when the kernel refuses.
+
+        `on_event` is called within `drain`, from any thread: it must not block.
+        """
         watch = Watch(on_event)
         with self._lock:
             if self._fd < 0:

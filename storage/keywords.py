@@ -1,4 +1,6 @@
-"""`dovecot-keywords`: which letter of the file name's flags means which keyword. 26 a folder, as Maildir has letters a to z."""
+"""`dovecot-keywords`: which letter of the file name's flags means which keyword. 26 a folder, as Maildir has letters
+a to z.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ class Keywords:
         return changed
 
     def positions(self, names: Iterable[str], *, create: bool) -> list[int]:
-        """Return each keyword's place; new names are added under the UID lock when `create`. Raises Invalid at the 27th."""
+        """Return each keyword's place; new names are added under the UID lock when `create`.
+
+        Raises Invalid at the 27th.
+        """
         wanted = list(dict.fromkeys(names))
         missing = [name for name in wanted if self._position(name) is None]
         if missing and create:

@@ -59,14 +59,7 @@ def scan(folder: str, now_s: float) -> Scan:
 
 def _letters(names: list[str]) -> list[str]:
     """Leave out what is no letter; the usual case, nothing to leave out, costs one look at the joined names."""
-    joined = "\n".join(names)
-    if (
-        joined.count("\n") == max(len(names) - 1, 0)
-        and "\n." not in joined
-        and "\n:" not in joined
-        and "\r" not in joined[:1]
-        and "\r" not in joined
-    ):
-        if not joined.startswith((".", ":")):
-            return names
+    joined = "\n" + "\n".join(names)
+    if "\n." not in joined and "\n:" not in joined and "\r" not in joined and joined.count("\n") == max(len(names), 1):
+        return names
     return [name for name in names if is_letter_name(name)]

@@ -1,4 +1,5 @@
-"""A mailbox's subscriptions in Dovecot's file: `V<tab>2`, an empty line, then a name a line, mUTF-7, its levels parted by tabs.
+"""A mailbox's subscriptions in Dovecot's file: `V<tab>2`, an empty line, then a name a line, mUTF-7, its levels
+parted by tabs.
 
 Files of version 1 (a name a line, levels parted by the folder separator) are read, and written as version 2.
 """

@@ -1,4 +1,5 @@
-"""`dovecot-uidlist` version 3: which file name has which UID. Written so that Dovecot reads it, and reads what Dovecot wrote.
+"""`dovecot-uidlist` version 3: which file name has which UID. Written so that Dovecot reads it, and reads what
+Dovecot wrote.
 
     3 V<uidvalidity> N<next uid> G<guid>
     <uid> [<letter><value> ...] :<file name, perhaps with its flags>
@@ -48,7 +49,10 @@ class UidList:
         self.known = known or Known()
 
     def read(self) -> News | None:
-        """Read what came since; None when there is no usable file (the next `assign` makes one). Never raises on junk."""
+        """Read what came since; None when there is no usable file (the next `assign` makes one).
+
+        Never raises on junk.
+        """
         try:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
@@ -104,8 +108,10 @@ class UidList:
     ) -> tuple[News, list[tuple[int, str]]]:
         """Give UIDs under the lock; on disk when it returns.
 
-        `place(news, next_uid)` gets what others listed meanwhile, puts its files in place and returns their base names in UID order; names already
-        listed must not be among them. Returns the news and what was added. With no file, or one that is broken, a new one is made by `uidvalidity()`.
+        `place(news, next_uid)` gets what others listed meanwhile, puts its files in place and returns their base
+        names in UID order; names already
+        listed must not be among them. Returns the news and what was added. With no file, or one that is broken, a new
+        one is made by `uidvalidity()`.
         """
         with uidlist_lock(self.folder):
             news = self.read()
@@ -126,7 +132,10 @@ class UidList:
         return news, added
 
     def write_back(self, uidvalidity: int, next_uid: int, entries: list[tuple[int, str]]) -> None:
-        """Make the file again from what is remembered, when it was lost: clients then download nothing again. No-op if it is there."""
+        """Make the file again from what is remembered, when it was lost: clients then download nothing again.
+
+        No-op if it is there.
+        """
         with uidlist_lock(self.folder):
             if self.read() is None:
                 self.known = Known(uidvalidity=uidvalidity, next_uid=next_uid)

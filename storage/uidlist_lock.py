@@ -1,6 +1,7 @@
 """The lock that Dovecot and we share on a folder's UIDs: `dovecot-uidlist.lock`, made by O_EXCL.
 
-Dovecot's dot-locks hold "pid:host"; a lock whose process on this host is gone is taken over at once, any other after 120 s
+Dovecot's dot-locks hold "pid:host"; a lock whose process on this host is gone is taken over at once, any other after
+120 s
 without a change. The holder never keeps it over more than one batch of renames.
 """
 
@@ -21,7 +22,10 @@ _HOST = os.uname().nodename
 
 @contextmanager
 def uidlist_lock(folder: str, *, wait_s: float = STALE_AFTER_S + 2) -> Iterator[None]:
-    """Hold the folder's UID lock. Blocks, retrying every 0.5 to 3 ms (never on an event loop); raises Locked after `wait_s`."""
+    """Hold the folder's UID lock.
+
+    Blocks, retrying every 0.5 to 3 ms (never on an event loop); raises Locked after `wait_s`.
+    """
     path = f"{folder}/{LOCK_NAME}"
     give_up_at = time.monotonic() + wait_s
     while True:

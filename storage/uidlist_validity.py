@@ -1,4 +1,6 @@
-"""UIDVALIDITY of new folders: never one that this mailbox has given before, in Dovecot's own record (`dovecot-uidvalidity`)."""
+"""UIDVALIDITY of new folders: never one that this mailbox has given before, in Dovecot's own record
+(`dovecot-uidvalidity`).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ _NAME = "dovecot-uidvalidity"
 def next_uidvalidity(mailbox: str, now_s: float) -> int:
     """Return a UIDVALIDITY above all given before in this mailbox, and record it.
 
-    Dovecot's form: the file holds the value in hex, and an empty file `dovecot-uidvalidity.<hex>` is renamed from value to value, so two takers never agree.
+    Dovecot's form: the file holds the value in hex, and an empty file `dovecot-uidvalidity.<hex>` is renamed from
+    value to value, so two takers never agree.
     """
     for _ in range(4096):
         current = _recorded(mailbox)

@@ -1,0 +1,97 @@
+"""Text for SEARCH, SORT and THREAD: decoded, folded by i;unicode-casemap (RFC 5051), on request without Vietnamese
+diacritics.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+
+from bdmta.message import transfer
+from bdmta.message.headers import Header
+from bdmta.message.octets import cut
+from bdmta.message.part import Part
+from bdmta.message.scan import Message
+from bdmta.message.words import decode, header_text, raw_text
+
+Fold = Callable[[str], str]
+TEXT_OCTETS_MAX = 1 << 20  # decoded text of a letter that SEARCH BODY looks at
+SUBJECT_CHARACTERS_MAX = 4096
+_FIELD_CHARACTERS_MAX = 16_384
+_NOT_ASCII_BASED = ("utf-7", "utf7", "utf-16", "utf-32", "iso-2022", "iso2022", "hz", "cp037", "ebcdic")
+_ENTITIES = re.compile(rb"&(?:#|[A-Za-z]{1,2}(?:grave|acute|circ|tilde|uml|horn|breve);)")
+_STRIP = {ord("đ"): "d", ord("ð"): "d"}
+
+
+def fold(text: str) -> str:
+    """Return the text for comparison: compatibility forms and case folded, composed (i;unicode-casemap finds the
+    same).
+    """
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return folded if unicodedata.is_normalized("NFC", folded) else unicodedata.normalize("NFC", folded)
+
+
+def fold_without_marks(text: str) -> str:
+    """The same without diacritics, and đ as d: `cong van` finds `Công văn`."""
+    if text.isascii():
+        return text.lower()
+    parted = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in parted if not unicodedata.combining(c)).casefold().translate(_STRIP)
+
+
+def field_text(headers: Sequence[Header], name: str, folded: Fold) -> str:
+    """Return the decoded and folded value of a field; several of one name are joined."""
+    found = [header.value for header in headers if header.name == name]
+    if not found:
+        return ""
+    return folded(header_text(b", ".join(found)[:_FIELD_CHARACTERS_MAX]).strip())
+
+
+def header_for_search(message: Message, folded: Fold) -> str | None:
+    """Return the folded header for SEARCH TEXT; None when its plain octets will do."""
+    block = cut(message.octets, 0, message.body_start)
+    if block.isascii() and b"=?" not in block:
+        return None
+    lines = [f"{header.name}: {header.text}" for header in message.headers]
+    return folded("\n".join(lines)[: 4 * _FIELD_CHARACTERS_MAX])
+
+
+def text_for_search(message: Message, folded: Fold) -> tuple[str | None, tuple[int, ...]]:
+    """Return (folded text of parts that need decoding, or None; spans of the plain ASCII ones), for SEARCH BODY."""
+    texts: list[str] = []
+    spans: list[int] = []
+    left_octets = TEXT_OCTETS_MAX
+    for part in message.walk():
+        if left_octets <= 0:
+            break
+        if part.children or not part.media_type.startswith("text/"):
+            continue
+        end = min(part.end, part.body_start + left_octets)
+        if part.octets is message.octets and _is_plain(part, end):
+            spans += (part.body_start, end)
+            left_octets -= end - part.body_start
+        else:
+            text = _decoded(part, left_octets)
+            left_octets -= len(text)
+            texts.append(folded(text))
+    return ("\n".join(texts) if texts else None), tuple(spans)
+
+
+def _is_plain(part: Part, end: int) -> bool:
+    """Whether the part's octets, in lower case, are its folded text."""
+    if part.transfer_encoding not in transfer.IDENTITY or part.charset.startswith(_NOT_ASCII_BASED):
+        return False
+    octets = cut(part.octets, part.body_start, end)
+    return octets.isascii() and not (part.media_type == "text/html" and _ENTITIES.search(octets) is not None)
+
+
+def _decoded(part: Part, max_octets: int) -> str:
+    octets = part.decoded(max_octets)
+    text = decode(octets, part.charset) if part.charset else raw_text(octets)
+    if part.media_type == "text/html" and "&" in text:
+        text = html.unescape(text)
+    return text

@@ -99,7 +99,8 @@ _TEXTS: dict[str, tuple[str, str]] = {
 
 _HOW_VI = (
     "Xin bỏ tệp này ra khỏi thư rồi gửi lại. Văn bản đính kèm dùng định dạng .txt, .rtf, .pdf, .doc, .odt, .csv, .xls, "
-    ".ods, .ppt, .odp; khi cần thì nén .zip hoặc .gz, không đặt mật khẩu, không kèm tệp thực thi, macro hay mã kịch bản."
+    ".ods, .ppt, .odp; khi cần thì nén .zip hoặc .gz; không đặt mật khẩu, không kèm tệp thực thi, "
+    "macro hay mã kịch bản."
 )
 _ORDER = {action: rank for rank, action in enumerate(_ACTIONS)}
 

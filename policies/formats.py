@@ -125,7 +125,7 @@ def _is_structure(item: Item) -> bool:
 def _extension(name: str) -> str:
     """The extension that Windows sees: what follows the last dot, blanks and dots at the end taken off."""
     base = re.split(r"[/\\]", name)[-1].rstrip(" .\t\u00a0")
-    head, dot, tail = base.rpartition(".")
+    _, dot, tail = base.rpartition(".")
     return tail.strip().lower() if dot else ""
 
 

@@ -18,7 +18,8 @@ class Bounds:
 
     `depth` counts containers within containers (attached letters too), `entries` all files of the letter,
     `expanded_octets` everything that was unpacked, `ratio` unpacked to packed octets of one stream once it has given
-    more than `ratio_floor_octets`, `seconds` of processor and waiting time together.
+    more than `ratio_floor_octets`, `seconds` from start to end (less than the chain's 10 s for a step,
+    so that a slow letter is refused for what it is).
     """
 
     depth: int = 8
@@ -26,7 +27,7 @@ class Bounds:
     expanded_octets: int = 256 << 20
     ratio: int = 200
     ratio_floor_octets: int = 4 << 20
-    seconds: float = 20.0
+    seconds: float = 8.0
 
 
 class Purse:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from bdmta.examine.bounds import Purse
@@ -26,9 +27,8 @@ _ACTIVE_TYPES = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml"
 _ACTIVE_OCTETS = 4 << 20
 _LEAF_FAMILIES = frozenset({"image", "text", "media", "other", ""})
 _BROKEN = (Unreadable, struct.error, IndexError, ValueError, KeyError, OverflowError, StopIteration)
-_CSV_DDE = re.compile(
-    rb"(?:^|[\r\n,;\t])\"?[=+\-@][^\r\n]{0,60}\b(?:cmd|powershell|mshta|rundll32|wscript|msexcel)[^\r\n]{0,20}\|", re.I
-)  # noqa: E501
+_DDE_SERVICE = re.compile(rb"\b(?:cmd|powershell|mshta|rundll32|wscript|msexcel)[^\r\n|]{0,20}\|", re.I)
+_FORMULA = re.compile(rb"(?:^|[\r\n,;\t])\"?[=+\-@][^\r\n]{0,60}$")
 
 LetterReader = Callable[["Look", bytes, tuple[str, ...], int], None]
 
@@ -141,13 +141,23 @@ class Look:
         if role == "component":
             return
         kind, data = opening.kind, opening.data
-        if kind in ("html", "svg") or declared in _ACTIVE_TYPES or not _ACTIVE_EXTENSIONS.isdisjoint(
-            extensions(opening.names) if opening.names else ()
-        ):  # fmt: skip
-            if FAMILIES.get(kind) in ("text", "image", "") and is_active_html(data[:_ACTIVE_OCTETS]):
-                opening.problems.add("html-active")
-        if kind == "text" and role != "body" and b"|" in data and _CSV_DDE.search(data[:_ACTIVE_OCTETS]):
+        is_markup = (
+            kind in ("html", "svg")
+            or declared in _ACTIVE_TYPES
+            or (bool(opening.names) and not _ACTIVE_EXTENSIONS.isdisjoint(extensions(opening.names)))
+        )
+        if is_markup and FAMILIES.get(kind) in ("text", "image", "") and is_active_html(data[:_ACTIVE_OCTETS]):
+            opening.problems.add("html-active")
+        if kind == "text" and role != "body" and b"|" in data and _has_formula_command(data[:_ACTIVE_OCTETS]):
             opening.problems.add("dde")
+
+
+def _has_formula_command(text: bytes) -> bool:
+    """A table's cell that starts a program when a spreadsheet opens it (`=cmd|'/c calc'!A0`)."""
+    for match in islice(_DDE_SERVICE.finditer(text), 200):
+        if _FORMULA.search(text[max(0, match.start() - 64) : match.start()]):
+            return True
+    return False
 
 
 _BODY_TEXT = frozenset({"shebang", "script", "reg", "url-shortcut", "desktop-entry", "jnlp", "settings-shortcut"})

@@ -50,7 +50,8 @@ application/vnd.appimage application/vnd.flatpak application/vnd.snap applicatio
 application/vnd.ms-htmlhelp application/x-chm application/winhlp application/x-winhelp text/x-ms-regedit
 application/x-ms-reg application/vnd.ms-cab-executable application/x-shockwave-flash application/x-ms-wim
 application/x-bat-script text/x-msdos-batch application/x-msdos-batch application/x-batch text/x-bat
-application/x-ms-wsf application/wsf application/x-setupscript application/x-wine-extension-msp application/x-silverlight-app
+application/x-ms-wsf application/wsf application/x-setupscript application/x-wine-extension-msp
+application/x-silverlight-app
 """.split()  # noqa: SIM905
 )
 """Media types that say of themselves that they run."""

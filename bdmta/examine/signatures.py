@@ -12,28 +12,19 @@ from bdmta.examine.text import looks_like_text, starts_like_html
 
 HEAD_OCTETS = 40 * 1024
 
-FAMILIES: Final[dict[str, str]] = {
-    **dict.fromkeys(
-        "mz elf macho dex class pyc wasm lua-bytecode llvm-bitcode jar apk lnk shebang script chm hlp reg msi deb rpm "
-        "xar crx swf onenote pif appx ipa xpi access amiga-hunk url-shortcut desktop-entry jnlp settings-shortcut "
-        "activemime".split(),
-        "executable",
-    ),
-    **dict.fromkeys("iso vhd vhdx vmdk dmg wim qcow udf disk".split(), "executable"),
-    **dict.fromkeys(
-        "zip gzip bzip2 xz lzma zstd compress tar 7z rar cab arj lzh ace cpio ar lz4 lzip stuffit zoo".split(),
-        "archive",
-    ),
-    **dict.fromkeys(
-        "pdf rtf ole ole-word ole-excel ole-powerpoint ole-message ole-encrypted ole-other docx xlsx pptx docm xlsm "
-        "pptm xlsb ooxml visio odt ods odp odg odf ott ots otp epub xps postscript djvu tnef".split(),
-        "document",
-    ),
-    **dict.fromkeys("jpeg png gif bmp tiff webp heic ico emf wmf psd svg jp2 avif".split(), "image"),
-    **dict.fromkeys("mp3 mp4 ogg wav avi flac mkv midi asf mpeg amr flv".split(), "media"),
-    **dict.fromkeys("text html xml empty pem pgp vcard calendar message".split(), "text"),
-    **dict.fromkeys("cms pgp-binary certificate font sqlite".split(), "other"),
+_KINDS: Final[dict[str, str]] = {
+    "executable": "mz elf macho dex class pyc wasm lua-bytecode llvm-bitcode jar apk lnk shebang script chm hlp reg "
+    "msi deb rpm xar crx swf onenote appx ipa xpi access amiga-hunk url-shortcut desktop-entry jnlp settings-shortcut "
+    "activemime iso vhd vhdx vmdk dmg wim qcow disk",
+    "archive": "zip gzip bzip2 xz lzma zstd compress tar 7z rar cab arj lzh ace cpio ar lz4 lzip stuffit",
+    "document": "pdf rtf ole ole-word ole-excel ole-powerpoint ole-message ole-encrypted ole-other docx xlsx pptx docm "
+    "xlsm pptm xlsb ooxml visio odt ods odp odg odf ott ots otp epub xps postscript djvu tnef",
+    "image": "jpeg png gif bmp tiff webp heic ico emf wmf psd svg jp2 avif",
+    "media": "mp3 mp4 ogg wav avi flac mkv midi asf mpeg amr flv",
+    "text": "text html xml empty pem pgp vcard calendar message",
+    "other": "cms pgp-binary certificate font sqlite applefile binhex",
 }
+FAMILIES: Final[dict[str, str]] = {key: family for family, keys in _KINDS.items() for key in keys.split()}
 """Family of each key: executable, archive, document, image, media, text or other; unknown content has the key ""."""
 
 _PREFIXES: Final[tuple[tuple[bytes, str], ...]] = (
@@ -65,7 +56,8 @@ _PREFIXES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"OggS", "ogg"), (b"fLaC", "flac"), (b"\x1aE\xdf\xa3", "mkv"), (b"MThd", "midi"), (b"\x30\x26\xb2\x75", "asf"),
     (b"\0\0\x01\xba", "mpeg"), (b"#!AMR", "amr"), (b"FLV\x01", "flv"), (b"SQLite format 3\0", "sqlite"),
     (b"OTTO", "font"), (b"wOFF", "font"), (b"wOF2", "font"), (b"true\0", "font"), (b"\0\x01\0\0\0", "font"),
-    (b"-----BEGIN PGP ", "pgp"), (b"-----BEGIN ", "pem"),
+    (b"\0\x05\x16\0", "applefile"), (b"\0\x05\x16\x07", "applefile"),
+    (b"(This file must be converted with BinHex", "binhex"), (b"-----BEGIN PGP ", "pgp"), (b"-----BEGIN ", "pem"),
 )  # fmt: skip
 _BY_FIRST: Final[dict[int, list[tuple[bytes, str]]]] = {}
 for _magic, _key in _PREFIXES:
@@ -74,7 +66,7 @@ for _magic, _key in _PREFIXES:
 _SHEBANG = re.compile(rb"(?:\xef\xbb\xbf)?#![ \t]*/[\x21-\x7e]{2,}")
 _PYC = re.compile(
     rb"[\x00-\xff][\x00-\xff]\r\n(?:[\x00-\x03]\x00\x00\x00|[\x00-\xff]{4}(?:[\x00-\xff]{4})?[\xe3c]\x00\x00\x00)", re.S
-)  # noqa: E501
+)
 _LZH = re.compile(rb"..-(?:lh[0-9dx]|lz[s45]|pm[012])-", re.S)
 _JAVA_VERSION: Final = range(0x2D, 0x60)
 _TAR_NAME = re.compile(rb"[^\x00-\x1f]{1,100}\x00*$")
@@ -107,7 +99,9 @@ def _binary(data: bytes, head: bytes) -> str:
     return _shaped(data, head)
 
 
-_WORDLIKE: Final = frozenset("swf bzip2 cpio chm crx lzip stuffit mp3 psd font vhd flv cab".split())
+_WORDLIKE: Final = frozenset(
+    {"swf", "bzip2", "cpio", "chm", "crx", "lzip", "stuffit", "mp3", "psd", "font", "vhd", "flv", "cab", "lz4"}
+)
 """Kinds whose magic is plain letters that a text may begin with."""
 
 
@@ -121,7 +115,7 @@ def _shaped(data: bytes, head: bytes) -> str:
     """Formats whose mark is not at the start, or is more than fixed octets."""
     if _SHEBANG.match(head):
         return "shebang"
-    if len(head) > 265 and head[257:262] == b"ustar" or _is_old_tar(head):
+    if (len(head) > 265 and head[257:262] == b"ustar") or _is_old_tar(head):
         return "tar"
     if len(data) > 0x8006 and data[0x8001:0x8006] in (b"CD001", b"BEA01", b"NSR02", b"NSR03"):
         return "iso"

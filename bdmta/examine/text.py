@@ -47,9 +47,10 @@ def starts_like_html(text: bytes, tags: tuple[str, ...] = _TAGS) -> bool:
 
 
 _ACTIVE = re.compile(
-    rb"<\s*(?:[a-z0-9]+:)?script[\s>/]|<\s*(?:iframe|object|embed|applet)[\s>/]"
-    rb"|\bon(?:load|error|click|mouse\w+|focus|begin|toggle|animation\w+|pageshow|submit|key\w+)\s*="
-    rb"|(?:href|src|action|data|xlink:href)\s*=\s*[\"']?\s*(?:java|vb)script:|data:text/html|<meta[^>]{0,100}http-equiv\s*=\s*[\"']?refresh",  # noqa: E501
+    rb"<\s{0,8}(?:[a-z0-9]{1,20}:)?script[\s>/]|<\s{0,8}(?:iframe|object|embed|applet)[\s>/]"
+    rb"|\bon(?:load|error|click|mouse\w{1,10}|focus|begin|toggle|animation\w{1,10}|pageshow|submit|key\w{1,5})\s{0,20}="
+    rb"|(?:href|src|action|data|xlink:href)\s{0,20}=\s{0,20}[\"']?\s{0,20}(?:java|vb)script:|data:text/html"
+    rb"|<meta[^>]{0,100}http-equiv\s{0,20}=\s{0,20}[\"']?refresh",
     re.I,
 )
 
@@ -72,7 +73,7 @@ class Hidden:
     encoding: str
 
 
-_UU_BEGIN = re.compile(rb"^begin(?:-base64)? +[0-7]{3,4} +([^\r\n]{1,1000})\r?\n", re.M)
+_UU_BEGIN = re.compile(rb"^begin(?:-base64)? {1,8}[0-7]{3,4} {1,8}([^\r\n]{1,1000})\r?\n", re.M)
 _YENC_BEGIN = re.compile(rb"^=ybegin [^\r\n]{0,500}\r?\n", re.M)
 _YENC_NAME = re.compile(rb"name=([^\r\n]+)")
 

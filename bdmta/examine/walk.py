@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from bdmta.examine.bounds import Bounds, Purse
 from bdmta.examine.content import Look, label
-from bdmta.examine.errors import OverBound
+from bdmta.examine.errors import NeedsWorker, OverBound
 from bdmta.examine.inventory import Inventory, Item
 from bdmta.examine.names import extensions, name_problems
 from bdmta.examine.signatures import FAMILIES, detect
@@ -33,10 +33,14 @@ _WHOLE_BASE64 = re.compile(rb"\s*[A-Za-z0-9+/]{16,}={0,2}\s")
 _PART_HEADER = re.compile(rb"^content-(?:type|disposition|transfer-encoding)[ \t]*:", re.I | re.M)
 _MAX_BODY_OCTETS = 8 << 20
 _DEFAULT_BOUNDS = Bounds()
+_EDGE_PARTS = 40
+_EDGE_PARAMETERS = 120
 
 
 def take_inventory(message: Message, bounds: Bounds = _DEFAULT_BOUNDS, *, is_edge: bool = False) -> Inventory:
     """Every file of the letter at every depth. Bounded by `bounds`; never raises but, with `is_edge`, NeedsWorker."""
+    if is_edge and not _is_small(message):
+        raise NeedsWorker
     look = Look(Purse(bounds, is_edge=is_edge), _read_attached_octets)
     try:
         _read_letter(look, message, (), 0)
@@ -44,6 +48,17 @@ def take_inventory(message: Message, bounds: Bounds = _DEFAULT_BOUNDS, *, is_edg
         look.problems.add(bound.code)
         look.is_truncated = True
     return Inventory(tuple(look.items), tuple(sorted(look.problems)), look.is_truncated)
+
+
+def _is_small(message: Message) -> bool:
+    """Few enough parts and names that an edge may read them between two other things (contract 10: 50 ms)."""
+    parts = parameters = 0
+    for part in message.walk():
+        parts += 1
+        parameters += sum(len(f.parameters) for f in part.types) + sum(len(f.parameters) for f in part.dispositions)
+        if parts > _EDGE_PARTS or parameters > _EDGE_PARAMETERS:
+            return False
+    return True
 
 
 def _read_attached_octets(look: Look, octets: bytes, parent: tuple[str, ...], depth: int) -> None:
@@ -107,7 +122,7 @@ def _read_container(look: Look, part: Part, path: tuple[str, ...], depth: int) -
 def _read_leaves(look: Look, message: Message, path: tuple[str, ...], depth: int) -> None:
     """A part that only some programs see."""
     for part in message.walk():
-        if not part.children and part.names or part.transfer_encoding == "base64":
+        if not part.children and (part.names or part.transfer_encoding == "base64"):
             look.purse.entry()
             data = part.decoded(look.purse.octets_left)
             look.file(data, part.names, declared=part.media_type, role="hidden", parent=path, depth=depth)

@@ -74,7 +74,8 @@ class Compound:
 
     def _chain(self, start: int, size: int | None = None) -> bytes:
         """The octets of a chain of sectors; at most `size` of them."""
-        pieces, number, left = [], start, len(self._fat) + 1
+        pieces: list[bytes] = []
+        number, left = start, len(self._fat) + 1
         wanted = None if size is None else (size + self._sector - 1) // self._sector
         while number < _FREE:
             if wanted is not None and len(pieces) >= wanted:

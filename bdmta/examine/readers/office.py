@@ -81,23 +81,23 @@ def _all_components(opening: Opening, directory: Directory) -> Iterator[tuple[En
 
 
 _REMOTE_TEMPLATE = re.compile(
-    rb"<Relationship\b(?=[^>]*attachedTemplate)(?=[^>]*TargetMode\s*=\s*[\"']External)"
-    rb"(?=[^>]*Target\s*=\s*[\"'](?:https?:|ftp:|\\\\|//|file://[^/]))", re.I
+    rb"<Relationship\b(?=[^>]{0,1500}attachedTemplate)(?=[^>]{0,1500}TargetMode\s*=\s*[\"']External)"
+    rb"(?=[^>]{0,1500}Target\s*=\s*[\"'](?:https?:|ftp:|\\\\|//|file://[^/]))", re.I
 )  # fmt: skip
 _REMOTE_OBJECT = re.compile(
-    rb"<Relationship\b(?=[^>]*(?:oleObject|/frame))(?=[^>]*TargetMode\s*=\s*[\"']External)"
-    rb"(?=[^>]*Target\s*=\s*[\"'](?:https?:|mhtml:|ftp:|\\\\|//))", re.I
+    rb"<Relationship\b(?=[^>]{0,1500}(?:oleObject|/frame))(?=[^>]{0,1500}TargetMode\s*=\s*[\"']External)"
+    rb"(?=[^>]{0,1500}Target\s*=\s*[\"'](?:https?:|mhtml:|ftp:|\\\\|//))", re.I
 )  # fmt: skip
 _DDE = re.compile(
-    rb"<w:instrText[^>]*>\s*DDE(?:AUTO)?\b|w:instr\s*=\s*[\"']\s*DDE(?:AUTO)?\b|<ddeLink\b[^>]*ddeService\s*=\s*[\"'](?:cmd|mshta|powershell|wscript|rundll32)",
+    rb"<w:instrText[^>]{0,1500}>\s*DDE(?:AUTO)?\b|w:instr\s*=\s*[\"']\s*DDE(?:AUTO)?\b|<ddeLink\b[^>]{0,1500}ddeService\s*=\s*[\"'](?:cmd|mshta|powershell|wscript|rundll32)",
     re.I,
-)  # noqa: E501
+)
 
 
 def _read_ooxml(opening: Opening, directory: Directory) -> Iterator[Member]:
     for _, member in _all_components(opening, directory):
         name, octets = member.names[0].lower(), member.octets or b""
-        if name.endswith(("vbaproject.bin", "vbadata.xml")) or "/macrosheets/" in name or name.endswith(".xlsm"):
+        if name.endswith(("vbaproject.bin", "vbadata.xml")) or "/macrosheets/" in name:
             opening.problems.add("macro")
         elif name == "[content_types].xml":
             if re.search(rb"macroEnabled|vbaProject|ms-office\.vbaProject", octets):
@@ -106,9 +106,8 @@ def _read_ooxml(opening: Opening, directory: Directory) -> Iterator[Member]:
             if _REMOTE_TEMPLATE.search(octets) or _REMOTE_OBJECT.search(octets):
                 opening.problems.add("remote-template")
         elif name.endswith(".xml"):
-            if b"DDE" in octets or b"ddeLink" in octets:
-                if _DDE.search(octets):
-                    opening.problems.add("dde")
+            if (b"DDE" in octets or b"ddeLink" in octets) and _DDE.search(octets):
+                opening.problems.add("dde")
         elif "/activex/" in name and name.endswith(".bin"):
             opening.problems.add("activex")
         if "/embeddings/" in name:
@@ -128,16 +127,14 @@ def _read_odf(opening: Opening, directory: Directory) -> Iterator[Member]:
     for _, member in _all_components(opening, directory):
         name, octets = member.names[0], member.octets or b""
         top = name.partition("/")[0].lower()
-        if top == "basic" and name.count("/") >= 2 and not name.lower().endswith(_BASIC_INDEX):
-            opening.problems.add("macro")
-        elif top == "scripts" and octets:
+        is_module = top == "basic" and name.count("/") >= 2 and not name.lower().endswith(_BASIC_INDEX)
+        if is_module or (top == "scripts" and octets):
             opening.problems.add("macro")
         elif name == "META-INF/manifest.xml":
             if b"encryption-data" in octets:
                 opening.problems.add("encrypted")
-        elif name.endswith(("content.xml", "styles.xml")):
-            if _LISTENER.search(octets):
-                opening.problems.add("macro")
+        elif name.endswith(("content.xml", "styles.xml")) and _LISTENER.search(octets):
+            opening.problems.add("macro")
         if top.startswith("object ") and "/" not in name:
             member.role = "embedded"
         if not name.endswith(".xml"):

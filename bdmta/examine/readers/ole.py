@@ -49,9 +49,9 @@ def _note_macros(compound: Compound, opening: Opening) -> None:
         if (name in _MACRO_STORAGES and not node.is_storage and node.size) or (name == "vba" and node.is_storage):
             opening.problems.add("macro")
     for stream in ("Workbook", "Book"):
-        node = compound.find(stream)
-        if node is not None:
-            _note_excel(compound.read(node), opening)
+        workbook = compound.find(stream)
+        if workbook is not None:
+            _note_excel(compound.read(workbook), opening)
 
 
 def _note_excel(workbook: bytes, opening: Opening) -> None:

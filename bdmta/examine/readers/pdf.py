@@ -15,7 +15,7 @@ from bdmta.examine.errors import Unreadable
 from bdmta.examine.readers.opening import Member, Opening
 
 _STREAM = re.compile(rb"stream(?:\r\n|\n|\r)")
-_LENGTH = re.compile(rb"/Length\s+(\d{1,10})(?!\s+\d+\s+R)")
+_LENGTH = re.compile(rb"/Length\s+(\d{1,10})(?!\d)(?!\s+\d+\s+R)")
 _ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
 _ACTIONS = (
     ("pdf-javascript", re.compile(rb"/(?:JavaScript|JS)(?![A-Za-z0-9_.+\-])")),
@@ -103,7 +103,7 @@ def _note(opening: Opening, text: bytes) -> None:
 
 _FILTER = re.compile(
     rb"/(FlateDecode|Fl|ASCIIHexDecode|AHx|ASCII85Decode|A85|LZWDecode|LZW|RunLengthDecode|RL|Crypt|DCTDecode|JPXDecode|CCITTFaxDecode|JBIG2Decode)(?![A-Za-z0-9])"
-)  # noqa: E501
+)
 
 
 def _decoded(opening: Opening, dictionary: bytes, body: bytes) -> bytes:
@@ -200,7 +200,7 @@ def _lzw(opening: Opening, body: bytes) -> bytes:
 
 def _file_names(data: bytes) -> list[str]:
     """The names in file specifications, in order of appearance; only to show them to a person."""
-    if b"EmbeddedFile" not in data and b"#" not in data:
+    if b"EmbeddedFile" not in data:
         return []
     names: dict[str, None] = {}
     for match in _NAME.finditer(data):

@@ -1,4 +1,4 @@
-"""RTF: objects that the author embedded (`\\objdata`), as OLE 1 in hexadecimal ([MS-OLEDS] §2.2)."""
+r"""RTF: objects that the author embedded (`\objdata`), as OLE 1 in hexadecimal ([MS-OLEDS] §2.2)."""
 
 from __future__ import annotations
 

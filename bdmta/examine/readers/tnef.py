@@ -26,7 +26,7 @@ def read_tnef(opening: Opening) -> Iterator[Member]:
             data[at],
             struct.unpack_from("<H", data, at + 1)[0],
             struct.unpack_from("<L", data, at + 5)[0],
-        )  # noqa: E501
+        )
         body = data[at + 9 : at + 9 + size]
         if len(body) < size or level not in (1, 2):
             opening.problems.add("unreadable")
@@ -86,10 +86,10 @@ def _read_properties(body: bytes, names: list[str], contents: list[bytes]) -> No
 
 
 def _skip_name(body: bytes, at: int) -> int:
-    kind = struct.unpack_from("<L", body, at + 16)[0]
+    kind = int.from_bytes(body[at + 16 : at + 20], "little")
+    size = int.from_bytes(body[at + 20 : at + 24], "little")
     if kind == 0:
         return at + 24
-    size = struct.unpack_from("<L", body, at + 20)[0]
     return at + 24 + (size + 3) // 4 * 4
 
 

@@ -82,7 +82,7 @@ def find_end(data: bytes) -> int:
         if at < 0:
             return -1
         if at + _END.size <= len(data):
-            _, disk, _, here, total, size, start, _ = _END.unpack_from(data, at)
+            _, _, _, here, total, size, start, _ = _END.unpack_from(data, at)
             if (start == _MAX32 or start + size <= at) and here <= total:
                 return at
     return -1
@@ -236,7 +236,8 @@ def _add_hidden(opening: Opening, directory: Directory, gaps: list[tuple[int, in
     for start, stop in gaps:
         stop = stop or len(data)
         at = data.find(b"PK\x03\x04", start, stop)
-        while at >= 0 and len(directory.entries) < opening.purse.bounds.entries:
+        while at >= 0:
+            opening.purse.check_time()
             entry = local_entry(data, at)
             if entry is not None:
                 entry.at -= directory.shift

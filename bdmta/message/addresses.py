@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from bdmta.message.words import decode_words, raw_text
+from bdmta.message.words import decode_words, raw_text, unfolded
 
 MAX_VALUE_CHARACTERS = 256 * 1024
 _TOKENS_PER_MAILBOX = 40
@@ -19,6 +19,7 @@ _TOKEN = re.compile(
       | (?P<quoted>"(?:[^"\\]++|\\.)*+(?:"|\Z|\\\Z))
       | (?P<comment>\()
       | (?P<literal>\[[^\]\[\\,<>]*+\]?)
+      | (?P<word>=\?[^?\s=]{1,80}\?[bBqQ]\?[^?\s]*+\?=)
       | (?P<special>[,;:<>@])
       | (?P<atom>[^\s\0"(\[,;:<>@]++)
     """,
@@ -26,7 +27,6 @@ _TOKEN = re.compile(
 )
 _PARENTHESES = re.compile(r"[()\\]")
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
-_FOLD = re.compile(r"[\r\n]+")
 _SPACES = re.compile(r"[\s\0]+")
 
 
@@ -65,7 +65,7 @@ def mailboxes(value: bytes | str, limit: int = 1000) -> list[Mailbox]:
 def addresses(value: bytes | str, limit: int = 1000) -> list[Mailbox | Group]:
     """The same with its groups kept; at most `limit` mailboxes and groups together."""
     text = raw_text(value[:MAX_VALUE_CHARACTERS]) if isinstance(value, bytes) else value[:MAX_VALUE_CHARACTERS]
-    return _Reader(text, limit).read()
+    return _Reader(unfolded(text), limit).read()
 
 
 class _Reader:
@@ -189,7 +189,7 @@ def _joined(words: list[str]) -> str:
 def _words(words: list[str]) -> str:
     """A phrase for people: quotes off, encoded words decoded (also within quotes, as clients do)."""
     text = "".join(_unquoted(word) for word in words).strip()
-    return _SPACES.sub(" ", decode_words(_FOLD.sub("", text))).strip() if text else ""
+    return _SPACES.sub(" ", decode_words(text)).strip() if text else ""
 
 
 def _unquoted(word: str) -> str:

@@ -9,6 +9,8 @@ from typing import NamedTuple
 from bdmta.message.octets import Octets, cut, find
 
 _FALSE_HITS = 2000
+_MAX_ALIKE = 50
+_ALIKE_OCTETS = 200
 _TAIL = re.compile(rb"(--)?[ \t]*+(\r\n|\n|\r|\Z)")
 _LINE_END = re.compile(rb"[^\r\n]*+(?:\r\n|\n|\r|\Z)")
 _GUESS = re.compile(rb"(?:\A|[\r\n])--([^\s][^\r\n]{0,200}?)[ \t]*+[\r\n]")
@@ -30,14 +32,16 @@ class Split(NamedTuple):
     parts: tuple[tuple[int, int], ...]
     epilogue: tuple[int, int]
     defects: tuple[str, ...]
+    alike: tuple[bytes, ...]
+    """Lines that begin as a delimiter and go on, as they would name a boundary; a few of them."""
 
 
 def split(octets: Octets, start: int, end: int, boundary: bytes, max_parts: int) -> Split | None:
     """The parts of the body `start:end`, or None when no delimiter stands there.
 
-    Defects: `boundary-like` (a line that begins as a delimiter and goes on: some readers take it for one),
-    `parts-after-close` (read as parts, since some readers go on), `unclosed`, `parts` (over the bound: the last part
-    then reaches to the end).
+    A line that begins as a delimiter and goes on is none, unless there is no other; some readers take it for one, so
+    such lines are told in `alike`. Defects: `parts-after-close` (read as parts, since some readers go on), `unclosed`,
+    `parts` (over the bound: the last part then reaches to the end).
     """
     exact: list[Delimiter] = []
     alike: list[Delimiter] = []
@@ -50,12 +54,12 @@ def split(octets: Octets, start: int, end: int, boundary: bytes, max_parts: int)
         if len(exact) > max_parts:
             defects.append("parts")
             break
-    if alike and boundary:
-        defects.append("boundary-like")
     found = exact or (alike if boundary else [])
     if not found:
         return None
-    return _spans(octets, start, end, found, defects)
+    lines = (cut(octets, line.start + 2, min(line.end, line.start + _ALIKE_OCTETS)) for line in alike[:_MAX_ALIKE])
+    told = tuple(dict.fromkeys(line.strip() for line in lines)) if boundary else ()
+    return _spans(octets, start, end, found, defects, told)
 
 
 def _delimiters(octets: Octets, start: int, end: int, boundary: bytes) -> Iterator[tuple[Delimiter, bool]]:
@@ -102,7 +106,9 @@ def _delimiter(octets: Octets, start: int, at: int, end: int) -> tuple[Delimiter
     return Delimiter(start, line.end() if line is not None else at, False), False
 
 
-def _spans(octets: Octets, start: int, end: int, found: list[Delimiter], defects: list[str]) -> Split:
+def _spans(
+    octets: Octets, start: int, end: int, found: list[Delimiter], defects: list[str], alike: tuple[bytes, ...]
+) -> Split:
     parts: list[tuple[int, int]] = []
     preamble = (start, _before(octets, start, found[0].start))
     epilogue = (end, end)
@@ -119,7 +125,7 @@ def _spans(octets: Octets, start: int, end: int, found: list[Delimiter], defects
     if not found[-1].is_close:
         epilogue = (end, end)
         defects.append("unclosed")
-    return Split(preamble, tuple(parts), epilogue, tuple(dict.fromkeys(defects)))
+    return Split(preamble, tuple(parts), epilogue, tuple(dict.fromkeys(defects)), alike)
 
 
 def _before(octets: Octets, start: int, delimiter: int) -> int:

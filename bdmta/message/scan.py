@@ -3,7 +3,8 @@
 Defect codes of a part: those of `headers.read_headers`, `parameters.read_field` and `boundaries.split`, and
 `duplicate-content-type` (and -transfer-encoding, -disposition), `bad-content-type`, `unknown-encoding`,
 `boundary-missing` (guessed then, where it can be), `boundary-empty`, `boundary-too-long`, `boundary-ambiguous`,
-`no-parts`, `encoded-multipart`, `encoded-message`, `attached-octets`, `depth`, `parts`, `partial`, `external-body`.
+`boundary-like` (a line begins as a delimiter and goes on), `no-parts`, `encoded-multipart`, `encoded-message`,
+`attached-octets`, `depth`, `parts`, `partial`, `external-body`.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ class _Scan:
         self.attached_octets_left = limits.attached_octets
         self.defects: dict[str, None] = {}
         self.letters: list[Message] = []
+        self.boundaries: set[bytes] = set()
+        self.alike: list[tuple[Part, tuple[bytes, ...]]] = []
 
     def read(self) -> Message:
         root = self.part(self.octets, 0, len(self.octets), 0, False)
@@ -98,6 +101,7 @@ class _Scan:
             elif part.media_type in _LETTERS:
                 self.open_letter(part)
             waiting.extend(part.children)
+        self.report_alike()
         message = Message(self.octets, root, tuple(self.defects))
         for letter in self.letters:
             found: dict[str, None] = {}
@@ -154,6 +158,12 @@ class _Scan:
             part.defects = tuple(dict.fromkeys((*part.defects, *defects)))
             self.defects.update(dict.fromkeys(defects))
 
+    def report_alike(self) -> None:
+        """`boundary-like`, where the line is not the delimiter of another multipart of the letter (`a` and `ab`)."""
+        for part, lines in self.alike:
+            if not all(line in self.boundaries or line.removesuffix(b"--") in self.boundaries for line in lines):
+                self.report(part, ["boundary-like"])
+
     def may_open(self, part: Part) -> bool:
         if part.depth >= self.limits.depth:
             self.report(part, ["depth"])
@@ -181,6 +191,8 @@ class _Scan:
             return
         defects += found.defects
         part.preamble, part.epilogue = found.preamble, found.epilogue
+        if found.alike:
+            self.alike.append((part, found.alike))
         self.report(part, defects)
         is_digest = part.media_type == "multipart/digest"
         room = self.limits.parts - self.parts_count
@@ -206,6 +218,7 @@ class _Scan:
                 defects.append("boundary-ambiguous")
                 break
             chosen = found
+            self.boundaries.add(boundary)
             if not boundary:
                 defects.append("boundary-empty")
             if len(boundary) > _MAX_BOUNDARY_CHARACTERS:

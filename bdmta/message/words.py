@@ -59,12 +59,20 @@ def raw_text(octets: bytes) -> str:
         return octets.decode("latin-1")
 
 
-def header_text(value: bytes) -> str:
-    """A field's value for people: unfolded, words decoded, no CR or LF left; never raises."""
-    text = raw_text(value)
+def unfolded(text: str) -> str:
+    """`text` on one line: folds undone, any other CR or LF a blank."""
     if "\n" in text or "\r" in text:
-        text = _BREAK.sub(" ", _FOLD.sub("", text))
-    return decode_words(text)
+        return _BREAK.sub(" ", _FOLD.sub("", text))
+    return text
+
+
+def header_text(value: bytes) -> str:
+    """A field's value for people: unfolded, words decoded; never raises.
+
+    No CR or LF is left, not even one that an encoded word brought along: whoever copies the text into a field, a log
+    or a reply must not be made to write a line of the sender's.
+    """
+    return unfolded(decode_words(unfolded(raw_text(value))))
 
 
 def decode_words(text: str, *, also_cut: bool = False) -> str:

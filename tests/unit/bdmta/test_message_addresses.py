@@ -31,6 +31,8 @@ from bdmta.message.addresses import Group, Mailbox, addresses, mailboxes
         ("Lan <a@b", [("Lan", "a", "b")]),
         ("Lan <a@b> <c@d>", [("Lan", "a", "b"), ("", "c", "d")]),
         ('"a@gov.vn" <x@y>', [("a@gov.vn", "x", "y")]),
+        ('"a\r\n b"@c, "d\rRCPT" <e@f>', [("", "a b", "c"), ("d RCPT", "e", "f")]),
+        ("=?utf-8?Q?a=0D=0AX:_y?= <a@b>", [("a X: y", "a", "b")]),
         ("a@b,\r\n c@d", [("", "a", "b"), ("", "c", "d")]),
         ("Phòng: a@b, c@d;, e@f", [("", "a", "b"), ("", "c", "d"), ("", "e", "f")]),
         ("undisclosed-recipients:;", []),

@@ -143,6 +143,19 @@ def test_a_boundary_that_begins_as_another_is_another() -> None:
     )
     assert [len(part.children) for part in message.walk()] == [2, 2, 0, 0, 0]
     assert body_of(message, 0, 1) == b"two"
+    assert message.defects == ()
+
+
+@pytest.mark.parametrize("line", [b"--ax", b"--a--x", b"--a x"])
+def test_a_line_that_begins_as_a_delimiter_is_said(line: bytes) -> None:
+    message = letter(b"Content-Type: multipart/mixed; boundary=a\n", b"--a\n\none\n" + line + b"\n\ntwo\n--a--\n")
+    assert len(message.root.children) == 1
+    assert message.defects == ("boundary-like",)
+
+
+def test_lines_alike_are_delimiters_where_there_is_no_other() -> None:
+    message = letter(b"Content-Type: multipart/mixed; boundary=a\n", b"--ax\n\none\n--ax\n\ntwo\n")
+    assert len(message.root.children) == 2
     assert "boundary-like" in message.defects
 
 

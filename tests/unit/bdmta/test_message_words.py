@@ -31,6 +31,7 @@ from bdmta.message.words import codec_of, decode, decode_words, header_text
         ("Báo cáo".encode(), "Báo cáo"),
         (b"a\r\n b\r\n\tc", "a b\tc"),
         (b"a\rb\nc", "a b c"),
+        (b"=?utf-8?Q?a=0D=0ABcc:_x@y?=", "a Bcc: x@y"),
     ],
 )
 def test_header_text(value: bytes, text: str) -> None:

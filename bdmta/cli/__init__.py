@@ -99,8 +99,10 @@ def build(words: Sequence[str]) -> typer.Typer:
     app.callback()(_top)
     named = next((word for word in words if not word.startswith("-")), None)
     everything = [*COMMANDS, *GROUPS]
-    for name in [named] if named in everything else everything:
-        _add(app, str(name))
+    if named in everything:
+        everything = [str(named)]
+    for name in everything if "--version" not in words else ["init"]:
+        _add(app, name)
     return app
 
 

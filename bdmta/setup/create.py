@@ -16,6 +16,7 @@ from bdmta.errors import BdmtaError
 from bdmta.setup import certificate, dkim
 from bdmta.setup.accounts import Account
 from bdmta.site import Site
+from storage.files import fsync_dir
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,8 @@ def create_site(wish: Wish, clock: Clock) -> tuple[Site, Sequence[Account]]:
         site.create_folders()
         _write_keys(config, clock)
         accounts = _fill(site, wish, clock)
-        os.sync()
+        for written in (site.config_dir, site.tls_dir, site.dkim_dir):
+            fsync_dir(written)
     except BaseException:
         _give_back(folder, was_there)
         raise
@@ -119,3 +121,5 @@ def _write(path: str, octets: bytes, *, mode: int) -> None:
     with os.fdopen(fd, "wb") as file:
         os.fchmod(fd, mode)  # whatever the umask took or left
         file.write(octets)
+        file.flush()
+        os.fsync(fd)

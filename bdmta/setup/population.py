@@ -9,12 +9,6 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Literal, cast
 
-
-try:  # until storage.maildir is there
-    from storage.maildir import create_mailbox, mailbox_dir, unique_name
-except ModuleNotFoundError:
-    create_mailbox = None  # type: ignore[assignment]
-
 from bdmta.clock import Clock
 from bdmta.config import Config
 from bdmta.directory.passwords import Passwords, generate, load_key
@@ -25,6 +19,7 @@ from storage.directory import Directory
 from storage.directory_change import Change
 from storage.directory_rows import Mailbox
 from storage.files import write_durable
+from storage.maildir import create_mailbox, mailbox_dir, unique_name
 
 _ACTOR = "bdmta init"
 _POSTMASTER_NAME = "Quản trị hệ thống thư điện tử"
@@ -46,10 +41,10 @@ def populate(site: Site, people: People | None, clock: Clock) -> Sequence[Accoun
                 accounts.append(_add(change, config, holder, passwords))
             if people:
                 _connect(change, config.primary_domain, people)
-        for mailbox in directory.mailboxes() if create_mailbox else ():
+        for mailbox in directory.mailboxes():
             create_mailbox(mailbox_dir(site.mail_root, mailbox.address))
         directory.publish(site.snapshot_path, postmaster=config.postmaster)
-    for letter in people.letters if people and create_mailbox else ():
+    for letter in people.letters if people else ():
         _deliver(site, letter, clock)
     return accounts
 

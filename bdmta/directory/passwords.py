@@ -31,34 +31,14 @@ _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 _GENERATED = "$bdmta-g1$"
 _ARGON_OURS = f"$argon2id$v=19$m={ARGON_MEMORY_KIB},t={ARGON_PASSES},p=1$"
 
+# Ten characters in three classes, and yet in everybody's list; compared without case.
 _COMMON = frozenset(
-    [
-        "password",
-        "passw0rd",
-        "p@ssw0rd",
-        "p@ssword",
-        "matkhau",
-        "m@tkhau",
-        "mậtkhẩu",
-        "123456",
-        "12345678",
-        "123456789",
-        "1234567890",
-        "qwerty",
-        "qwertyuiop",
-        "1q2w3e4r",
-        "abc123",
-        "admin",
-        "administrator",
-        "welcome",
-        "letmein",
-        "iloveyou",
-        "vietnam",
-        "binhduong",
-        "bìnhdương",
-        "anhyeuem",
-        "changeme",
-    ]
+    (
+        "password1! password12! password123! password@1 password@12 password@123 password@1234 passw0rd@1 p@ssw0rd12 "
+        "p@ssw0rd123 p@ssword12 p@ssword123 admin@12345 admin@123456 abc@123456 abcd@12345 abcd@123456 qwerty@123 "
+        "qwerty@12345 qwerty123! qwerty1234! welcome@123 welcome123! changeme1! matkhau@12 matkhau@123 matkhau@1234 "
+        "matkhau123! vietnam@123 vietnam@2026 binhduong@123 1q2w3e4r5t! 1qaz@wsx3edc"
+    ).split()
 )
 
 
@@ -97,13 +77,7 @@ def check_policy(password: str, address: str = "") -> None:
         )
     if len(set(text)) < 5:
         _refuse("mật khẩu lặp lại quá ít ký tự", "the password repeats too few characters")
-    bare = "".join(char for char in text.casefold() if char.isalnum())
-    local = address.partition("@")[0]
-    if (
-        bare in _COMMON
-        or bare.rstrip("0123456789") in _COMMON
-        or (len(local) > 3 and bare.rstrip("0123456789") == local)
-    ):
+    if text.casefold() in _COMMON or text.casefold() == address:
         _refuse("mật khẩu quá dễ đoán", "the password is too easy to guess")
 
 

@@ -28,7 +28,6 @@ from typing import Any, ClassVar, Protocol, TypeAlias
 
 from bdmta.charset import Review as CharsetReview
 from bdmta.charset import convert as convert_charset
-from bdmta.charset import is_plainly_ascii
 from bdmta.charset import prepare as prepare_charset
 from bdmta.charset import review as review_charset
 from bdmta.clock import Clock
@@ -37,10 +36,9 @@ from bdmta.message import Message, Part
 from bdmta.message.addresses import mailboxes
 
 __all__ = [
-    "Accept", "Account", "Annotate", "Defer", "Direction", "Examiner", "Facts", "Finding", "Inventory", "Item",
-    "Message", "Mode", "Part", "Pass", "Policy", "Quarantine", "Reject", "Rewrite", "Services", "Stage", "State",
-    "Verdict", "mailboxes", "option",
-    "CharsetReview", "convert_charset", "is_plainly_ascii", "prepare_charset", "review_charset",
+    "Accept", "Account", "Annotate", "CharsetReview", "Defer", "Direction", "Examiner", "Facts", "Finding",
+    "Inventory", "Item", "Message", "Mode", "Part", "Pass", "Policy", "Quarantine", "Reject", "Rewrite", "Services",
+    "Stage", "State", "Verdict", "convert_charset", "mailboxes", "option", "prepare_charset", "review_charset",
 ]  # fmt: skip
 
 

@@ -23,7 +23,6 @@ from bdmta.policy import (
     Stage,
     Verdict,
     convert_charset,
-    is_plainly_ascii,
     option,
     prepare_charset,
     review_charset,
@@ -32,7 +31,7 @@ from bdmta.policy import (
 HEADER = "X-Bdmta-Charset"
 ARTICLE = "Điều 13"
 _MODES = ("convert", "refuse", "mark")
-_THREAD_OCTETS = 128 * 1024
+_THREAD_OCTETS = 32 * 1024  # beyond it the edge's loop goes on meanwhile
 
 _NAMES = {
     "tcvn3": "TCVN3 (ABC)", "vni-windows": "VNI", "viscii": "VISCII", "vps": "VPS", "viqr": "VIQR",
@@ -141,7 +140,7 @@ class Policy:
     async def decide(self, stage: Stage, facts: Facts) -> Verdict:
         """Rewrite when it is converted; Reject with what to do; Annotate when it may not be changed; else Pass."""
         message = facts.message
-        if message is None or is_plainly_ascii(message.octets):
+        if message is None:
             return Pass()
         if len(message.octets) > _THREAD_OCTETS:
             return await asyncio.to_thread(self._verdict, message, facts)

@@ -25,12 +25,12 @@ PARAMETERS = frozenset({"content-type", "content-disposition"})
 _WORD = re.compile(rb"=\?([^?\s=]{1,80})\?([bBqQ])\?([^?\r\n]*)\?=")
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
 _BLANK_FREE = re.compile(rb"\S+")
-_TOKENS = re.compile(  # bounded, so that no unclosed quote makes it quadratic
-    rb'"(?:[^"\\]|\\.){0,1000}"|\((?:[^()\\]|\\.){0,1000}\)|<[^<>]{0,1000}>'
-    rb'|[^\s"(),:;<>\[\]]+(?:[ \t\r\n]+[^\s"(),:;<>\[\]]+)*',
+_TOKENS = re.compile(  # possessive, an end may be missing: linear
+    rb'"(?:[^"\\]++|\\.)*+"?|\((?:[^()\\]++|\\.)*+\)?|<[^>]*+>?'
+    rb'|[^\s"(),:;<>\[\]]++(?:[ \t\r\n]++[^\s"(),:;<>\[\]]++)*+',
     re.DOTALL,
 )
-_PARAMETER = re.compile(rb'(\b(?:file)?name)(\*?)\s*=\s*("(?:[^"\\]|\\.){0,2000}"|[^\s;"]+)', re.IGNORECASE | re.DOTALL)
+_PARAMETER = re.compile(rb'(\b(?:file)?name)(\*?)\s*+=\s*+("(?:[^"\\]++|\\.)*+"?|[^\s;"]++)', re.IGNORECASE | re.DOTALL)
 _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 _WORD_OCTETS = 36  # of UTF-8 in a word: 48 of base64 and 12 around; a line stays under 76 (RFC 2047 §2)
 _MAX_PIECES = 500
@@ -154,7 +154,7 @@ def _raw_addresses(value: bytes) -> Iterator[Piece]:
         if token.isascii() or token.startswith(b"<"):
             continue
         if token.startswith((b'"', b"(")):
-            if value[match.end() : match.end() + 1] != b"@":
+            if len(token) > 2 and token.endswith((b'"', b")")) and value[match.end() : match.end() + 1] != b"@":
                 kind = "quoted" if token.startswith(b'"') else "comment"
                 octets = _QUOTED_PAIR.sub(rb"\1", _FOLD.sub(b"", token[1:-1]))
                 yield Piece(match.start(), match.end(), kind, "", octets)

@@ -1,6 +1,6 @@
 """One decision on a whole letter: each header and text judged, the unsure ones by the others, what may not be touched.
 
-`review` decides, `convert` (module `convert`) carries out. A short subject proves nothing by itself: it follows the
+`review` decides, `convert` (module `rewrite`) carries out. A short subject proves nothing by itself: it follows the
 body, and a short body follows a subject that is sure.
 """
 
@@ -13,17 +13,15 @@ from bdmta.charset import codec, fields, markup
 from bdmta.charset.detect import SURE, best, readings, sample
 from bdmta.charset.truth import Kind, Text, Truth, base_encoding, find_truth
 from bdmta.message import Header, Message, Part
-from bdmta.message.octets import Octets, find
+from bdmta.message.octets import find
 
 MAX_TEXT_OCTETS = 32 * 1024 * 1024  # a body beyond this is not converted
 _LOOK_OCTETS = 4 * 1024 * 1024
 _ATTACHED_OCTETS = 256 * 1024
-_QUICK_OCTETS = 64 * 1024
-_KNOWN_LETTER_BAR = 5.0  # for a header of a letter that certainly is Vietnamese
+_KNOWN_LETTER_BAR = 3.5  # for a header of a letter that certainly is Vietnamese
 _BODIES = frozenset({"text/plain", "text/html", "text/enriched", "text/calendar", "text/x-vcard"})
 _SEALS = frozenset({"multipart/signed", "multipart/encrypted", "application/pkcs7-mime", "application/x-pkcs7-mime"})
 _SIGNATURES = frozenset({"dkim-signature", "arc-message-signature", "domainkey-signature"})
-_NOT_QUICK = (b"=?", b"base64", b"quoted-printable", b"text/html", b"\x1b", b"utf-7", b"uuencode", b"hz-gb", b"rfc822")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +71,6 @@ def prepare() -> None:
     find_truth(Text("Đã chuẩn bị".encode("utf-16-le").replace(b"\0", b"\xb8"), "iso-8859-1"))
     for name in codec.TABLES:
         codec.decode(name, b"a", is_lenient=True)
-
-
-def is_plainly_ascii(octets: Octets) -> bool:
-    """Whether a letter is short, ASCII, and hides nothing behind encodings: nothing needs to be looked at."""
-    if not isinstance(octets, bytes) or len(octets) > _QUICK_OCTETS or not octets.isascii() or b"\0" in octets:
-        return False
-    low = octets.lower()
-    return not any(sign in low for sign in _NOT_QUICK) and octets.count(b"^") < 2 and b"*=" not in octets
 
 
 def review(message: Message, *, is_smtputf8: bool | None = None) -> Review:
@@ -210,7 +200,8 @@ def _agreed(bodies: list[Place], headers: list[Place]) -> tuple[list[Place], lis
 
 
 def _judged_again(place: Place, hint: str | None, bar: float) -> Place:
-    if place.truth.kind not in (Kind.RIGHT, Kind.SUSPECT) or place.truth.is_vietnamese or place.text.octets.isascii():
+    is_open = place.truth.kind in (Kind.RIGHT, Kind.SUSPECT, Kind.UNDECODABLE, Kind.OVERLONG)
+    if not is_open or place.truth.is_vietnamese or place.text.octets.isascii():
         return place
     if place.piece is not None:
         return replace(place, truth=_truth_of_word(place.text, place.piece, hint, bar))
@@ -221,7 +212,7 @@ def _pooled(places: list[Place]) -> str | None:
     """The set that all unsure 8-bit texts of the letter are in, taken together."""
     unsure: list[bytes] = []
     for place in places:
-        if place.truth.kind not in (Kind.RIGHT, Kind.SUSPECT) or place.truth.is_vietnamese:
+        if place.truth.kind is Kind.MIXED or place.truth.is_vietnamese:
             continue
         octets = sample(place.text.octets)
         try:

@@ -37,7 +37,7 @@ _UNMAPPED = re.compile(  # beyond ISO 8859-1 and windows-1252
     "[^\u0000-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013\u2014\u2018-\u201a"
     "\u201c-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]+"
 )
-_MAX_LINES = 400
+_MAX_LINES = 200
 
 
 class Kind(StrEnum):
@@ -278,8 +278,7 @@ def _as_named(text: Text, named: str) -> Truth | None:
 def _hinted(found: list[Reading], hint: str | None) -> Reading | None:
     """The reading by the letter's own encoding, if anything speaks for it and nothing against."""
     for reading in found:
-        twins = {reading.encoding, hint} == {"tcvn3", "tcvn5712-vn1"}
-        if hint is not None and (reading.encoding == hint or twins):
+        if hint is not None and _are_twins(reading.encoding, hint):
             own = reading.score
             return reading if own.words_for > 2 * own.words_against and own.evidence > 0 and own.total > -1 else None
     return None
@@ -300,15 +299,22 @@ def _is_mixed(text: Text, name: str) -> bool:
     """Whether lines that read badly in the set `name` read well as UTF-8 or in another set."""
     if _UTF8_LETTER.search(text.octets) is not None:
         return True
-    odd: list[bytes] = []
-    for line in _high_lines(text.octets):
-        own = score(codec.decode(name, line, is_lenient=True))
-        if own.words_against > own.words_for:
-            odd.append(line)
+    odd = [line for line in _high_lines(text.octets) if _reads_better_elsewhere(line, name)]
     if not odd:
         return False
     reading = best(readings(b"\n".join(odd)))
-    return reading is not None and reading.encoding != name
+    return reading is not None and not _are_twins(reading.encoding, name)
+
+
+def _reads_better_elsewhere(line: bytes, name: str) -> bool:
+    own = score(codec.decode(name, line, is_lenient=True))
+    if own.words_against + own.odd_count == 0:
+        return False
+    return any(reading.score.total > own.total + LIKELY and reading.encoding != name for reading in readings(line, ""))
+
+
+def _are_twins(one: str, other: str) -> bool:
+    return one == other or {one, other} == {"tcvn3", "tcvn5712-vn1"}
 
 
 def _high_lines(octets: bytes) -> list[bytes]:
@@ -318,7 +324,10 @@ def _high_lines(octets: bytes) -> list[bytes]:
 def _unknown(text: Text, found: list[Reading]) -> Truth:
     """No set for the whole: several for its lines, broken UTF-8, another language, or nothing sure."""
     octets = text.octets
-    by_lines = {reading.encoding for line in _high_lines(octets) if (reading := best(readings(line))) is not None}
+    most = max(found, key=lambda reading: reading.score.words_for).score
+    looks_closer = most.words_for >= 4 and most.words_for * 6 >= most.words_against
+    lines = _high_lines(octets) if looks_closer else []
+    by_lines = {reading.encoding for line in lines if (reading := best(readings(line))) is not None}
     letters_count = len(_UTF8_LETTER.findall(octets))
     if len(by_lines - {"tcvn5712-vn1"}) > 1 or (by_lines and letters_count):
         return Truth(Kind.MIXED, "", True)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from bdmta.message.octets import Octets, cut, find
 
 _FALSE_HITS = 2000
-_MAX_ALIKE = 50
 _ALIKE_OCTETS = 200
 _TAIL = re.compile(rb"(--)?[ \t]*+(\r\n|\n|\r|\Z)")
 _LINE_END = re.compile(rb"[^\r\n]*+(?:\r\n|\n|\r|\Z)")
@@ -33,7 +32,7 @@ class Split(NamedTuple):
     epilogue: tuple[int, int]
     defects: tuple[str, ...]
     alike: tuple[bytes, ...]
-    """Lines that begin as a delimiter and go on, as they would name a boundary; a few of them."""
+    """Lines that begin as a delimiter and go on, as they would name a boundary (an empty one: too many)."""
 
 
 def split(octets: Octets, start: int, end: int, boundary: bytes, max_parts: int) -> Split | None:
@@ -57,9 +56,10 @@ def split(octets: Octets, start: int, end: int, boundary: bytes, max_parts: int)
     found = exact or (alike if boundary else [])
     if not found:
         return None
-    lines = (cut(octets, line.start + 2, min(line.end, line.start + _ALIKE_OCTETS)) for line in alike[:_MAX_ALIKE])
-    told = tuple(dict.fromkeys(line.strip() for line in lines)) if boundary else ()
-    return _spans(octets, start, end, found, defects, told)
+    lines = [cut(octets, line.start + 2, min(line.end, line.start + _ALIKE_OCTETS)).strip() for line in alike]
+    if len(alike) >= max_parts:
+        lines.append(b"")  # there may be more, of which nothing is known
+    return _spans(octets, start, end, found, defects, tuple(dict.fromkeys(lines)) if boundary else ())
 
 
 def _delimiters(octets: Octets, start: int, end: int, boundary: bytes) -> Iterator[tuple[Delimiter, bool]]:

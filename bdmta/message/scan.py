@@ -260,7 +260,10 @@ def _begins_as_letter(octets: Octets, start: int, end: int) -> bool:
 
 
 def _encoding(value: bytes) -> str:
-    return read_field(value, _DEFAULT_LIMITS).token if not value.isalnum() else value.decode("ascii").lower()
+    if value.isalnum():
+        return value.decode("ascii").lower()
+    token = read_field(value, _DEFAULT_LIMITS).token
+    return token or value[:100].strip(b"\"' \t").decode("latin-1").lower()
 
 
 def _hides(encoding: str) -> int:

@@ -274,3 +274,31 @@ def test_content_id_charset_and_parameters() -> None:
     message = letter(b'Content-Type: Text/HTML; Charset="UTF-8"; format=flowed\nContent-ID: <1@x>\n')
     assert (message.root.media_type, message.root.charset, message.root.content_id) == ("text/html", "utf-8", "<1@x>")
     assert message.root.parameters == {"charset": "UTF-8", "format": "flowed"}
+
+
+@pytest.mark.parametrize(
+    ("value", "encoding", "defects"),
+    [
+        (b"BASE64", "base64", ()),
+        (b"Quoted-Printable", "quoted-printable", ()),
+        (b"base64 (as ever)", "base64", ()),
+        (b"base64;", "base64", ()),
+        (b'"base64"', "base64", ()),
+        (b"base 64", "base", ("unknown-encoding",)),
+        (b"rot13", "rot13", ("unknown-encoding",)),
+        (b"", "", ()),
+    ],
+)
+def test_transfer_encodings(value: bytes, encoding: str, defects: tuple[str, ...]) -> None:
+    message = letter(b"Content-Transfer-Encoding: " + value + b"\n", b"eA==")
+    assert message.root.transfer_encoding == encoding
+    assert message.defects == defects
+
+
+def test_a_line_unlike_after_many_alike_is_said() -> None:
+    lines = b"--ab\n\nx\n" * 60 + b"--ab--\n--ax\n"
+    message = letter(
+        b"Content-Type: multipart/mixed; boundary=a\n",
+        b"--a\nContent-Type: multipart/mixed; boundary=ab\n\n" + lines + b"--a--\n",
+    )
+    assert "boundary-like" in message.defects

@@ -105,7 +105,7 @@ def _entries(envelope: Envelope, letter: Letter, outside: list[tuple[Outside, Re
     if not outside:
         return []
     recipients = tuple(
-        QueueRecipient(address=o.address, dsn_notify=r.dsn_notify, dsn_orcpt=r.dsn_orcpt, via=o.via or "")
+        QueueRecipient(address=o.address, dsn_notify=",".join(r.dsn_notify), dsn_orcpt=r.dsn_orcpt, via=o.via or "")
         for o, r in outside
     )
     return [

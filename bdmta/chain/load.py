@@ -129,7 +129,7 @@ def _module(where: str, folder: Path, use: str, generation: int) -> ModuleType:
 
 
 def _options(where: str, module: ModuleType, given: Any) -> Any:
-    config = getattr(module, "Config", None)
+    config: Any = getattr(module, "Config", None)
     if config is None or not dataclasses.is_dataclass(config):
         raise ConfigError(f"{where}: {module.__name__} has no frozen dataclass Config")
     if not isinstance(given, Mapping):
@@ -137,7 +137,8 @@ def _options(where: str, module: ModuleType, given: Any) -> Any:
     fields = {f.name: f for f in dataclasses.fields(config)}
     _known_keys(f"{where}: [policy.options]", given, fields)
     try:
-        options = TypeAdapter(config).validate_python(dict(given))
+        adapter: TypeAdapter[Any] = TypeAdapter(config)
+        options = adapter.validate_python(dict(given))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "options"

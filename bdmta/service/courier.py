@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from bdmta.address import AddressError, parse_address
@@ -16,10 +17,10 @@ from bdmta.directory.snapshot import MailboxEntry, SnapshotWatch
 from bdmta.site import Site
 from bdmta.tasks import Tasks
 from storage.commit import Commit, Delivery, Target
-from storage.errors import StoreError
+from storage.errors import Locked, NotFound, StoreError
 from storage.maildir import mailbox_dir
 from storage.quota import Quota
-from storage.spool import QueueEntry, Spool
+from storage.spool import Spool
 
 _EVERY_S = 15.0
 
@@ -35,11 +36,12 @@ class Courier:
         self._tasks = Tasks(log)
         self._stopping = asyncio.Event()
         self._spool = Spool(site.queue_dir, clock)
-        self._quota = Quota(warn_percent=config.quota.warn_percent)
+        self._quota = Quota(clock, self._executor)
         self._watch = SnapshotWatch(site.snapshot_path, clock)
         self._commit = Commit(
             mail_root=site.mail_root, spool=self._spool, host=config.server.hostname, clock=clock,
             executor=self._executor, quota=self._quota, reserve_octets=config.mail.reserve_octets,
+            tmp_dir=site.incoming_dir,
         )  # fmt: skip
 
     async def start(self) -> None:
@@ -49,10 +51,9 @@ class Courier:
     async def _rounds(self) -> None:
         while not self._stopping.is_set():
             try:
-                await self._commit.resume()
-                for entry in await self._off_loop(self._spool.list):
-                    if entry.kind == "remote":
-                        await self._off_loop(self._deliver_local, entry)
+                await self._off_loop(self._commit.resume)
+                for entry_id in await self._off_loop(self._spool.list):
+                    await self._off_loop(self._deliver_local, entry_id)
                 await self._off_loop(self._spool.sweep)
             except (StoreError, OSError):
                 self._log.error("round failed, another follows", exc_info=True)
@@ -64,19 +65,20 @@ class Courier:
     async def _off_loop(self, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 
-    def _deliver_local(self, entry: QueueEntry) -> None:
+    def _deliver_local(self, entry_id: str) -> None:
         """Copies for mailboxes here that had no room: into those that have some now, and out of the entry."""
-        left = []
-        for recipient in entry.recipients:
-            mailbox = self._mailbox(recipient.address)
-            if mailbox is None or not self._place(entry, mailbox):
-                left.append(recipient)
-        if len(left) == len(entry.recipients):
+        try:
+            entry = self._spool.load(entry_id)
+            if not any(self._mailbox(recipient.address) for recipient in entry.recipients):
+                return
+            with self._spool.lock(entry_id) as lock:
+                left = [r for r in entry.recipients if not self._place(entry_id, self._mailbox(r.address))]
+                if left and len(left) < len(entry.recipients):
+                    self._spool.update(replace(entry, recipients=tuple(left)), lock)
+                elif not left:
+                    self._spool.remove(entry_id)
+        except (Locked, NotFound):
             return
-        if left:
-            self._spool.update(entry, recipients=tuple(left))
-        else:
-            self._spool.remove(entry.id)
 
     def _mailbox(self, address: str) -> MailboxEntry | None:
         try:
@@ -84,13 +86,15 @@ class Courier:
         except AddressError:
             return None
 
-    def _place(self, entry: QueueEntry, mailbox: MailboxEntry) -> bool:
+    def _place(self, entry_id: str, mailbox: MailboxEntry | None) -> bool:
+        if mailbox is None:
+            return False
         where = mailbox_dir(self._site.mail_root, mailbox.address)
-        with self._spool.open_letter(entry.id) as letter:
-            if not self._quota.fits(where, limit_of(mailbox), letter.size_octets):
-                return False
-            self._commit.store_sync([Delivery(letter, (Target(where, "INBOX", limit_of(mailbox)),))])
-        self._log.info("waiting copy delivered", reference=entry.id, mailbox=mailbox.address)
+        letter = self._spool.open_letter(entry_id)
+        if not self._quota.fits(where, limit_of(mailbox), letter.size_octets):
+            return False
+        self._commit.store_sync([Delivery(letter, (Target(where, "INBOX", limit_of(mailbox)),))])
+        self._log.info("waiting copy delivered", reference=entry_id, mailbox=mailbox.address)
         return True
 
     def reload(self) -> None:

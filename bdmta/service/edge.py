@@ -69,10 +69,11 @@ class Edge:
         self.facts = FactWriter(site.facts_dir, clock, f"edge{number}")
         self.office = OfficeClient(site)
         spool = Spool(site.queue_dir, clock)
-        self.quota = Quota(warn_percent=config.quota.warn_percent)
+        self.quota = Quota(clock, self._executor)
         self.commit = Commit(
             mail_root=site.mail_root, spool=spool, host=config.server.hostname, clock=clock,
             executor=self._executor, quota=self.quota, reserve_octets=config.mail.reserve_octets,
+            tmp_dir=site.incoming_dir,
         )  # fmt: skip
         deliverer = Deliverer(self.commit, self.quota, site.mail_root, log)
         offset = clock.now().astimezone(ZoneInfo(config.clock.timezone)).utcoffset() or timedelta()
@@ -146,7 +147,9 @@ class Edge:
         )
 
     def _incoming(self) -> Incoming:
-        return Incoming(self.site.incoming_dir, self._executor, self.site.config.mail.memory_octets)
+        return Incoming(
+            self.site.incoming_dir, self._executor, self.site.config.mail.memory_octets, self.commit.space
+        )
 
     def _services(self, name: str) -> Services:
         return Services(
@@ -170,7 +173,7 @@ class Edge:
                 self._log.info("reloaded", what=what)
 
     def _renew_hash(self, address: str, hashed: str) -> None:
-        self._tasks.start(self.office.send("mailbox_renew_hash", address=address, password_hash=hashed), "renew hash")
+        self._tasks.start(self.office.send("renew_hash", address=address, renewed=hashed), "renew hash")
 
     async def stop(self, grace_s: float) -> None:
         """No new sessions; sessions between letters end with 421, those in DATA are finished within the grace."""
@@ -180,6 +183,7 @@ class Edge:
             smtp.draining = True
         await asyncio.gather(*(smtp.live.drain(grace_s) for smtp in self._smtp_servers))
         await self._tasks.finish(5)
+        await self.commit.drain()
         await self.examiner.close()
         self._executor.shutdown(wait=True)
         self.facts.close()

@@ -177,6 +177,8 @@ class SmtpProtocol(SMTP):
                 self._in = self._in + block if self._in else block
                 end = self._in.find(b"\n")
             self._disarm()
+        if end > _MAX_LINE_OCTETS:
+            self._reply(said.LINE_TOO_LONG)
         line, self._in = self._in[:end], self._in[end + 1 :]
         return line[:-1] if line.endswith(b"\r") else line
 

@@ -1,0 +1,120 @@
+"""`scripts/bench smtp` and `group`: letters a second from the first connection until the last is a file in `new/`.
+
+Turns rotate, the disk is synced before each, nothing is deleted in between (ext4 is slow after deletions). The client
+is Postfix's smtp-source on the same cores.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import smtplib
+import statistics
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+from bench.peers import DOMAIN, Peer
+from bench.process import cpu_s
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`letters` of `octets` over `sessions` connections."""
+
+    sessions: int
+    letters: int
+    octets: int
+
+    @property
+    def label(self) -> str:
+        """`4 KiB x 10`."""
+        size = f"{self.octets // 1024} KiB" if self.octets < 1 << 20 else f"{self.octets >> 20} MiB"
+        return f"{size}, {self.sessions} sessions"
+
+
+WORKLOADS = (
+    Workload(10, 1500, 4096),
+    Workload(50, 1500, 4096),
+    Workload(10, 300, 102_400),
+    Workload(4, 16, 5_242_880),
+)
+
+
+@dataclass
+class Row:
+    """The turns of one peer at one workload."""
+
+    rates: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """The median."""
+        return statistics.median(self.rates)
+
+
+def turn(peer: Peer, load: Workload) -> tuple[float, float]:
+    """Letters a second end to end, and the server's CPU milliseconds a letter."""
+    folders = peer.new_folders()
+    before, cpu_before = peer.letters(folders), cpu_s(peer.process.pid)
+    os.sync()
+    start = time.monotonic()
+    subprocess.run(
+        [shutil.which("smtp-source") or "/usr/sbin/smtp-source", "-s", str(load.sessions), "-m", str(load.letters),
+         "-l", str(load.octets), "-f", "a@sender.test", "-t", f"u@{DOMAIN}", "-N", f"127.0.0.1:{peer.port}"],
+        check=True, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    _await(peer, folders, before + load.letters)
+    seconds = time.monotonic() - start
+    return load.letters / seconds, (cpu_s(peer.process.pid) - cpu_before) * 1000 / load.letters
+
+
+def _await(peer: Peer, folders: list[object], wanted: int) -> None:
+    end = time.monotonic() + 60
+    while peer.letters(folders) < wanted:  # type: ignore[arg-type]
+        if time.monotonic() > end:
+            raise SystemExit(f"{peer.name}: {wanted - peer.letters(folders)} letters did not arrive")  # type: ignore[arg-type]
+        time.sleep(0.005)
+        if len(folders) < 50:
+            folders[:] = peer.new_folders()
+
+
+def race(peers: list[Peer], rounds: int, say: object) -> dict[Workload, dict[str, Row]]:
+    """Every workload, `rounds` times, the peers in turn."""
+    rows: dict[Workload, dict[str, Row]] = {load: {peer.name: Row() for peer in peers} for load in WORKLOADS}
+    for peer in peers:
+        turn(peer, Workload(10, 200, 4096))
+    for number in range(rounds):
+        for load in WORKLOADS:
+            for offset in range(len(peers)):
+                peer = peers[(offset + number) % len(peers)]
+                rate, cpu_ms = turn(peer, load)
+                rows[load][peer.name].rates.append(rate)
+                rows[load][peer.name].cpu_ms.append(cpu_ms)
+                say(f"round {number + 1} {load.label:<22} {peer.name:<8} {rate:8.1f}/s {cpu_ms:7.2f} ms CPU")  # type: ignore[operator]
+    return rows
+
+
+def group(peers: list[Peer], rounds: int, say: object) -> dict[str, list[float]]:
+    """Seconds from the connection until one letter to a group of 1,000 lies in every mailbox."""
+    seconds: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    letter = "From: a@sender.test\r\nTo: everybody@test.local\r\nSubject: x\r\n\r\n" + "x" * 70 + "\r\n"
+    for number in range(rounds):
+        for offset in range(len(peers)):
+            peer = peers[(offset + number) % len(peers)]
+            folders = peer.new_folders()
+            before = peer.letters(folders)
+            os.sync()
+            start = time.monotonic()
+            with smtplib.SMTP("127.0.0.1", peer.port) as client:
+                client.sendmail("a@sender.test", [f"everybody@{DOMAIN}"], letter)
+            while peer.letters(folders) < before + 1000:
+                if time.monotonic() - start > 60:
+                    raise SystemExit(f"{peer.name}: the group letter did not reach every mailbox")
+                if len(folders) < 1000:
+                    folders = peer.new_folders()
+                time.sleep(0.001)
+            seconds[peer.name].append(time.monotonic() - start)
+            say(f"round {number + 1} group of 1,000 {peer.name:<8} {seconds[peer.name][-1]:.3f} s")  # type: ignore[operator]
+    return seconds

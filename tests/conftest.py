@@ -1,0 +1,28 @@
+"""Fixtures shared by all tests."""
+
+import pytest
+
+from tests.site import SiteUnderTest
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """One served site for all tests that only talk to it."""
+    running = SiteUnderTest(tmp_path_factory.mktemp("site"), {"limits": {"auth_backoff_s": "0"}, "dns": {"servers": "[]"}})
+    running.start()
+    yield running
+    assert running.stop() == 0, running.log()
+
+
+@pytest.fixture
+def own_site(tmp_path):
+    """A factory of sites for tests that stop, break or change one; killed at the end whatever happens."""
+    made = []
+
+    def make(settings=None):
+        made.append(SiteUnderTest(tmp_path, settings))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.kill()

@@ -1,4 +1,4 @@
-"""A letter while it arrives: in memory while small, then in a file without a name; the loop never waits for the disk."""
+"""A letter while it arrives: in memory while small, then in a file without a name; the loop never waits for it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _BLOCK_OCTETS = 262_144
 class Incoming:
     """Takes a letter's octets block by block.
 
-    Memory is bounded by `memory_octets` plus one block. `tmp_dir` lies on the file system of the mailboxes, so that the
-    letter can be linked. To have a big letter stored without a second copy, write the octets that go on top of it (trace
-    fields) first: `view()` then begins with them, and `letter()` without a prefix is the file itself.
+    Memory is bounded by `memory_octets` plus one block. `tmp_dir` lies on the file system of the mailboxes, so that
+    the letter can be linked. To have a big letter stored without a second copy, write the octets that go on top of it
+    (trace fields) first: `view()` then begins with them, and `letter()` without a prefix is the file itself.
     `space`, when given, keeps the disk's reserve.
     """
 

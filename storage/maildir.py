@@ -1,7 +1,7 @@
 """Maildir++ as Dovecot reads it: where mailboxes and folders lie, what files are called.
 
-Folder names here are Unicode with `/` between levels; on disk `.A.B` in modified UTF-7, NFC. The dot is the separator on
-disk and modified UTF-7 has no way to spell another, so a dot in a name is refused, as Dovecot does.
+Folder names here are Unicode with `/` between levels; on disk `.A.B` in modified UTF-7, NFC. The dot is the separator
+on disk and modified UTF-7 has no way to spell another, so a dot in a name is refused, as Dovecot does.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def create_mailbox(mailbox: str) -> None:
 
 
 def create_folder(mailbox: str, folder: str) -> str:
-    """Make `folder` if it is missing; its directory. Durable, subscribes nothing. Raises Invalid, NotFound, StoreError."""
+    """Make `folder` if it is missing; its directory. Durable. Raises Invalid, NotFound, StoreError."""
     path = folder_dir(mailbox, folder)
     if not os.path.isdir(mailbox):
         raise NotFound(f"there is no mailbox {mailbox}")

@@ -107,5 +107,3 @@ def sum_letters(mailbox: str) -> Usage:
                 octets += size
                 letters += 1
     return Usage(octets, letters)
-
-

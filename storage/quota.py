@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from storage.clock import Clock
+from storage.errors import StoreError
 from storage.files import store_error
 from storage.maildirsize import (
     FILE_NAME,
@@ -113,7 +114,7 @@ class Quota:
             usage = sum_letters(mailbox)
             if _stamp(path) == before:
                 break
-        temporary = f"{mailbox}/tmp/{FILE_NAME}.{os.getpid()}.{os.urandom(6).hex()}"
+        temporary = f"{mailbox}/tmp/{FILE_NAME}.{os.getpid()}.{os.urandom(6).hex()}"  # noqa: S108 - the Maildir's own tmp/
         try:
             fd = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
             try:
@@ -138,8 +139,6 @@ class Quota:
         self._executor.submit(self._recalculate_quietly, mailbox, limit)
 
     def _recalculate_quietly(self, mailbox: str, limit: Limit | None) -> None:
-        from storage.errors import StoreError
-
         try:
             self.recalculate(mailbox, limit)
         except StoreError:

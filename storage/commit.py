@@ -1,0 +1,192 @@
+"""The one door: when `store` returns, every mailbox has the letter and every entry is in the spool (contract 1).
+
+Octets are synced before they get a name in any `new/`, so nothing partial can be there, after loss of power neither;
+then the names are synced. One inode serves every target of a letter (contract 2). More than 100 targets are
+acknowledged by a durable spool entry, and served right after.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, replace
+
+from storage.clock import Clock
+from storage.errors import Corrupt, Locked, NotFound, StoreError
+from storage.expand import expand_entry
+from storage.files import FreeSpace, open_unnamed, store_error
+from storage.letter import Letter
+from storage.maildir import unique_name
+from storage.open_dirs import OpenDirs
+from storage.placing import Placing
+from storage.quota import Quota
+from storage.spool import EntryLock, QueueEntry, Spool
+from storage.spool_entry import Target
+
+__all__ = ["Commit", "Crossing", "Delivery", "Stored", "Target"]
+
+DIRECT_TARGETS_COUNT = 100
+_EXPAND_BATCH_COUNT = 500
+
+Crossing = tuple[str, int]  # a mailbox's directory, and the percent of its quota that it has just passed upward
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A letter and the folders it goes to."""
+
+    letter: Letter
+    targets: tuple[Target, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`names`: the unique file name of each delivery. `expanding`: spool ids of large ones, still under way."""
+
+    names: tuple[str, ...]
+    crossings: tuple[Crossing, ...] = ()
+    expanding: tuple[str, ...] = ()
+
+
+class Commit:
+    """The store of one process. `on_crossings` is told, in a thread, of those that large deliveries cause."""
+
+    def __init__(
+        self, *, mail_root: str, spool: Spool, host: str, clock: Clock, executor: Executor,
+        reserve_octets: int = 64 << 20, quota: Quota | None = None, tmp_dir: str | None = None,
+        on_crossings: Callable[[Sequence[Crossing]], None] | None = None,
+    ) -> None:  # fmt: skip
+        self._mail_root = mail_root
+        self._tmp_dir = tmp_dir or mail_root
+        self._spool = spool
+        self._host = host
+        self._clock = clock
+        self._executor = executor
+        self._quota = quota or Quota(clock, executor)
+        self._on_crossings = on_crossings
+        self._dirs = OpenDirs()
+        self.space = FreeSpace(mail_root, reserve_octets, clock)
+        self._background: set[Future[None]] = set()
+
+    async def store(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry] = ()) -> Stored:
+        """Durable when it returns. Raises NoSpace, StoreError, and nothing is promised then: this call's names are
+        taken back as far as possible. One hop into the executor; large deliveries go on after it, see `drain`.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self._store_and_go_on, deliveries, entries)
+
+    def store_sync(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry] = ()) -> Stored:
+        """Like `store`, for commands: large deliveries are served before it returns. Blocks."""
+        stored, large = self._store(deliveries, entries)
+        for lock in large:
+            self._expand_quietly(lock)
+        return stored
+
+    def _store_and_go_on(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry]) -> Stored:
+        """In the executor; the rest is handed on from here, for whoever awaits may be cancelled."""
+        stored, large = self._store(deliveries, entries)
+        for lock in large:
+            future = self._executor.submit(self._expand_quietly, lock)
+            self._background.add(future)
+            future.add_done_callback(self._background.discard)
+        return stored
+
+    async def drain(self) -> None:
+        """Wait for the large deliveries that are under way (at shutdown)."""
+        while waiting := [asyncio.wrap_future(f) for f in tuple(self._background)]:
+            await asyncio.wait(waiting)
+
+    def resume(self) -> int:
+        """Finish large deliveries that a dead process left; how many were. Blocks. Raises StoreError."""
+        finished = 0
+        for entry_id in self._spool.list("expand"):
+            with contextlib.suppress(Locked, NotFound, Corrupt):
+                self._expand(self._spool.lock(entry_id), is_resumed=True)
+                finished += 1
+        return finished
+
+    def _store(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry]) -> tuple[Stored, list[EntryLock]]:
+        letters = [d.letter for d in deliveries] + [e.letter for e in entries if e.letter is not None]
+        self.space.take(sum({id(letter): letter.size_octets for letter in letters}.values()))
+        placing = Placing(self._tmp_dir, self._dirs)
+        locks: list[EntryLock] = []
+        names: list[str] = []
+        large: list[EntryLock] = []
+        try:
+            for entry in entries:
+                self._spool_entry(placing, entry, locks)
+            for delivery in deliveries:
+                name = unique_name(self._clock, self._host, delivery.letter.size_octets)
+                names.append(name)
+                if len(delivery.targets) > DIRECT_TARGETS_COUNT:
+                    large.append(self._spool_entry(placing, self._large(delivery, name), locks))
+                else:
+                    placing.link(delivery.letter, delivery.targets, name)
+            placing.sync()
+        except (OSError, StoreError) as error:
+            self._undo(placing, locks)
+            if isinstance(error, StoreError):
+                raise
+            raise store_error(error, "cannot store a letter") from error
+        for lock in locks:
+            if lock not in large:
+                lock.release()
+        crossings = self._count(deliveries)
+        return Stored(tuple(names), crossings, tuple(lock.id for lock in large)), large
+
+    def _spool_entry(self, placing: Placing, entry: QueueEntry, locks: list[EntryLock]) -> EntryLock:
+        if entry.letter is None:
+            raise StoreError(f"{entry.id}: an entry needs its letter")
+        file = placing.file(entry.letter)
+        if os.stat(self._spool.directory).st_dev != os.stat(self._tmp_dir).st_dev:
+            file = open_unnamed(self._spool.directory)
+            entry.letter.write_to(file.fd)
+            os.fdatasync(file.fd)
+        lock = self._spool.link(entry, file)
+        locks.append(lock)
+        placing.also_sync(self._spool.directory)
+        return lock
+
+    def _large(self, delivery: Delivery, name: str) -> QueueEntry:
+        return QueueEntry(
+            id=self._spool.new_id("expand"), sender="", letter=delivery.letter, received_at=self._clock.time(),
+            kind="expand", targets=delivery.targets, name=name, batch_count=_EXPAND_BATCH_COUNT,
+        )  # fmt: skip
+
+    def _undo(self, placing: Placing, locks: Sequence[EntryLock]) -> None:
+        placing.undo()
+        for lock in locks:
+            with contextlib.suppress(OSError):
+                self._spool.discard(lock.id)
+            lock.release()
+
+    def _count(self, deliveries: Sequence[Delivery]) -> tuple[Crossing, ...]:
+        crossings = []
+        for delivery in deliveries:
+            if len(delivery.targets) > DIRECT_TARGETS_COUNT:
+                continue
+            for target in delivery.targets:
+                percent = self._quota.add(target.mailbox, delivery.letter.size_octets, 1, target.limit)
+                if percent:
+                    crossings.append((target.mailbox, percent))
+        return tuple(crossings)
+
+    def _expand_quietly(self, lock: EntryLock) -> None:
+        """What fails stays in the spool, for `resume`."""
+        with contextlib.suppress(StoreError, OSError):
+            self._expand(lock, is_resumed=False)
+
+    def _expand(self, lock: EntryLock, *, is_resumed: bool) -> None:
+        with lock:
+            entry = self._spool.load(lock.id)
+            crossings, failed = expand_entry(entry, self._spool, self._quota, self._tmp_dir, is_resumed=is_resumed)
+            if failed:
+                # The rest waits as a new attempt, for which the progress recorded so far does not count.
+                self._spool.update(replace(entry, targets=tuple(failed), attempt=entry.attempt + 1), lock)
+            else:
+                self._spool.remove(lock.id)
+        if crossings and self._on_crossings is not None:
+            self._on_crossings(crossings)

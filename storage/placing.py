@@ -1,0 +1,110 @@
+"""The steps of one commit: sync the octets, name them in every box, sync the names; or take it all back."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+
+from storage.errors import NotFound
+from storage.files import HeldFd, sync_file_system
+from storage.letter import Letter
+from storage.maildir import create_folder, folder_dir
+from storage.open_dirs import OpenDirs
+from storage.spool_entry import Target
+
+SYNCFS_ABOVE_COUNT = 4  # directories; see docs: a sync of each costs a flush of the disk, syncfs one for all
+
+
+class Placing:
+    """What one call has done so far. Not for several threads."""
+
+    def __init__(self, directory: str, dirs: OpenDirs) -> None:
+        self._directory = directory
+        self._dirs = dirs
+        self._files: dict[int, HeldFd] = {}
+        self._new_dirs: dict[str, HeldFd | None] = {}
+        self._other_dirs: dict[str, HeldFd] = {}
+        self._linked: list[tuple[str, str]] = []
+
+    def file(self, letter: Letter) -> HeldFd:
+        """The letter in a synced file; the same one whenever the same letter is asked for. Raises OSError."""
+        held = self._files.get(id(letter))
+        if held is None:
+            held = letter.file(self._directory)
+            os.fdatasync(held.fd)
+            self._files[id(letter)] = held
+        return held
+
+    def link(self, letter: Letter, targets: Sequence[Target], name: str) -> None:
+        """Name the letter in every target's `new/`. Raises OSError, NotFound when there is no such mailbox."""
+        few = len(targets) <= SYNCFS_ABOVE_COUNT
+        for target in targets:
+            folder = folder_dir(target.mailbox, target.folder)
+            try:
+                self._link_one(letter, folder, name, few=few)
+            except FileNotFoundError as error:
+                if not os.path.isdir(target.mailbox):
+                    raise NotFound(f"there is no mailbox {target.mailbox}") from error
+                create_folder(target.mailbox, target.folder)
+                self._link_one(letter, folder, name, few=few)
+
+    def _link_one(self, letter: Letter, folder: str, name: str, *, few: bool) -> None:
+        new = f"{folder}/new"
+        held = self._dirs.open(new) if few else None
+        try:
+            self._name(self.file(letter), new, name, held)
+        except OSError as error:
+            if not self._is_spent(error, letter):
+                raise
+            self._files.pop(id(letter))
+            self._files[id(letter)] = self._copy(letter)
+            self._name(self._files[id(letter)], new, name, held)
+        self._linked.append((new, name))
+        self._new_dirs[new] = held
+
+    @staticmethod
+    def _name(file: HeldFd, new: str, name: str, held: HeldFd | None) -> None:
+        if held is None:
+            file.link(f"{new}/{name}")
+        else:
+            file.link(name, held.fd)
+
+    def _is_spent(self, error: OSError, letter: Letter) -> bool:
+        """The inode takes no more names: 65,000 are ext4's limit, and one whose last name went gets none."""
+        if error.errno == errno.EMLINK:
+            return True
+        return error.errno == errno.ENOENT and bool(self._linked) and os.fstat(self.file(letter).fd).st_nlink == 0
+
+    def _copy(self, letter: Letter) -> HeldFd:
+        copy = Letter(letter.pieces).file(self._directory)
+        os.fdatasync(copy.fd)
+        return copy
+
+    def also_sync(self, directory: str) -> None:
+        """Have the names in `directory` synced with the others. Raises OSError."""
+        if directory not in self._other_dirs:
+            self._other_dirs[directory] = self._dirs.open(directory)
+
+    def sync(self) -> None:
+        """Make every name durable. Raises OSError."""
+        others = list(self._other_dirs.values())
+        if len(self._new_dirs) > SYNCFS_ABOVE_COUNT:
+            root = self._dirs.open(self._directory)
+            sync_file_system(root.fd)
+            device = os.fstat(root.fd).st_dev
+            others = [held for held in others if os.fstat(held.fd).st_dev != device]
+        else:
+            for path, held in self._new_dirs.items():
+                os.fsync((held or self._dirs.open(path)).fd)
+        for other in others:
+            os.fsync(other.fd)
+
+    def undo(self) -> None:
+        """Take back every name, as far as that can be done."""
+        for new, name in reversed(self._linked):
+            try:
+                os.unlink(f"{new}/{name}")
+            except OSError:
+                pass
+        self._linked.clear()

@@ -1,0 +1,235 @@
+"""Letters that wait for something, durable and readable with ls and cat: `<id>.msg`, `<id>.env`.
+
+An entry exists when its `.env` does: that is named last. A `.msg` alone was never acknowledged, or is what a removal
+left; `sweep` takes it away. The `.msg` may be one inode with letters in mailboxes: it is never written to.
+Locks are flock(2) on the `.env`: a process that dies lets go. Ids of kind "expand" start with `x-`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import re
+from dataclasses import replace
+
+from storage.clock import Clock
+from storage.errors import Conflict, Corrupt, Invalid, Locked, NotFound
+from storage.files import HeldFd, fsync_dir, open_unnamed, store_error, write_all
+from storage.letter import Letter
+from storage.spool_entry import Kind, QueueEntry, QueueRecipient, Target, parse_entry, render_entry
+
+__all__ = ["EntryLock", "QueueEntry", "QueueRecipient", "Spool", "Target"]
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+_EXPAND_PREFIX = "x-"
+_ENV_MAX_OCTETS = 64 << 20
+_serial = itertools.count()
+
+
+class EntryLock:
+    """An entry that this process works on; others get Locked. `release` it, or die."""
+
+    def __init__(self, entry_id: str, held: HeldFd) -> None:
+        self.id = entry_id
+        self._held: HeldFd | None = held
+
+    def release(self) -> None:
+        """Let others have the entry. May be called twice."""
+        if self._held is not None:
+            fcntl.flock(self._held.fd, fcntl.LOCK_UN)
+            self._held = None
+
+    def __enter__(self) -> EntryLock:
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        self.release()
+
+
+class Spool:
+    """The entries in one directory. Every method blocks; several processes may use it at once."""
+
+    def __init__(self, directory: str, clock: Clock) -> None:
+        self.directory = directory
+        self._clock = clock
+
+    def new_id(self, kind: Kind = "remote") -> str:
+        """A new id: sorts by time, is unique over processes, fits a file name."""
+        prefix = _EXPAND_PREFIX if kind == "expand" else ""
+        return f"{prefix}{int(self._clock.time() * 1e6):014x}-{os.getpid():x}-{next(_serial):x}"
+
+    def put_sync(self, entry: QueueEntry) -> None:
+        """Store the entry with its letter; durable when it returns. Raises Conflict, Invalid, NoSpace, StoreError."""
+        if entry.letter is None:
+            raise Invalid(f"{entry.id}: an entry needs its letter")
+        try:
+            message = entry.letter.file(self.directory)
+            os.fsync(message.fd)
+            self.link(entry, message)
+            try:
+                fsync_dir(self.directory)
+            except OSError:
+                self.discard(entry.id)
+                raise
+        except OSError as error:
+            raise store_error(error, f"cannot spool {entry.id}") from error
+
+    def link(self, entry: QueueEntry, message: HeldFd) -> EntryLock:
+        """Name a synced letter and its envelope, locked. Durable once the caller has synced the directory.
+
+        Raises Conflict, Invalid, OSError, and nothing is left then.
+        """
+        path = self._path(entry.id)
+        envelope = open_unnamed(self.directory)
+        write_all(envelope.fd, [render_entry(entry)])
+        os.fsync(envelope.fd)
+        fcntl.flock(envelope.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        try:
+            message.link(f"{path}.msg")
+        except FileExistsError as error:
+            raise Conflict(f"the spool has an entry {entry.id} already") from error
+        try:
+            envelope.link(f"{path}.env")
+        except OSError:
+            os.unlink(f"{path}.msg")
+            raise
+        return EntryLock(entry.id, envelope)
+
+    def list(self, kind: Kind = "remote") -> list[str]:
+        """The ids of one kind, oldest first (by their names)."""
+        wanted = kind == "expand"
+        try:
+            names = os.listdir(self.directory)
+        except OSError as error:
+            raise store_error(error, f"cannot list {self.directory}") from error
+        return sorted(
+            n[:-4] for n in names if n.endswith(".env") and n[0] != "." and n.startswith(_EXPAND_PREFIX) == wanted
+        )
+
+    def load(self, entry_id: str) -> QueueEntry:
+        """The entry, without its letter. Raises NotFound, Corrupt, StoreError."""
+        path = f"{self._path(entry_id)}.env"
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                octets = os.read(fd, _ENV_MAX_OCTETS)
+            finally:
+                os.close(fd)
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no entry {entry_id} in the spool") from error
+        except OSError as error:
+            raise store_error(error, f"cannot read {path}") from error
+        entry = parse_entry(octets, path)
+        if entry.id != entry_id:
+            raise Corrupt(f"{path} is the envelope of {entry.id}")
+        return entry
+
+    def open_letter(self, entry_id: str) -> Letter:
+        """The entry's letter. Raises NotFound, StoreError."""
+        try:
+            return Letter.from_file(f"{self._path(entry_id)}.msg")
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no letter {entry_id} in the spool") from error
+        except OSError as error:
+            raise store_error(error, f"cannot open letter {entry_id}") from error
+
+    def update(self, entry: QueueEntry, lock: EntryLock) -> None:
+        """Replace the envelope by `entry` (its letter stays); durable, and still locked. Raises StoreError."""
+        path = f"{self._path(entry.id)}.env"
+        temporary = f"{self.directory}/.{entry.id}.{os.getpid()}.{next(_serial)}.tmp"
+        try:
+            held = HeldFd(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            write_all(held.fd, [render_entry(replace(entry, letter=None))])
+            os.fsync(held.fd)
+            fcntl.flock(held.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.rename(temporary, path)
+            lock._held = held
+            fsync_dir(self.directory)
+        except OSError as error:
+            raise store_error(error, f"cannot update {path}") from error
+
+    def remove(self, entry_id: str) -> None:
+        """Take the entry out, durably; one that is gone is no error. Raises StoreError."""
+        try:
+            _unlink(f"{self._path(entry_id)}.env")
+            fsync_dir(self.directory)
+            self.discard(entry_id)
+        except OSError as error:
+            raise store_error(error, f"cannot remove {entry_id} from the spool") from error
+
+    def discard(self, entry_id: str) -> None:
+        """Unlink the entry's files, the envelope first; not durable. Raises OSError."""
+        path = self._path(entry_id)
+        for suffix in (".env", ".done", ".msg"):
+            _unlink(path + suffix)
+
+    def lock(self, entry_id: str) -> EntryLock:
+        """Have the entry for oneself. Raises Locked, NotFound."""
+        path = f"{self._path(entry_id)}.env"
+        try:
+            while True:
+                held = HeldFd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+                fcntl.flock(held.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(held.fd).st_ino == os.stat(path).st_ino:  # else it was replaced before we had the lock
+                    return EntryLock(entry_id, held)
+        except FileNotFoundError as error:
+            raise NotFound(f"there is no entry {entry_id} in the spool") from error
+        except BlockingIOError as error:
+            raise Locked(f"{path} is being worked on") from error
+
+    def note_progress(self, entry: QueueEntry, done_count: int) -> None:
+        """Record durably how many targets this attempt at an expansion has served. Raises OSError."""
+        fd = os.open(f"{self._path(entry.id)}.done", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, b"%d %d\n" % (entry.attempt, done_count))
+            os.fsync(fd)
+            fsync_dir(self.directory)
+        finally:
+            os.close(fd)
+
+    def progress(self, entry: QueueEntry) -> int:
+        """How many targets this attempt has served for certain; 0 when nothing is recorded."""
+        try:
+            with open(f"{self._path(entry.id)}.done", "rb") as file:
+                lines = file.read(1 << 20).split(b"\n")[:-1]
+        except OSError:
+            return 0
+        counts = [line.split() for line in lines]
+        mine = str(entry.attempt).encode()
+        return max((int(c[1]) for c in counts if len(c) == 2 and c[0] == mine and c[1].isdigit()), default=0)
+
+    def sweep(self, older_s: float = 3600.0) -> int:
+        """Remove what no entry owns and is older than `older_s`; how many files. Raises StoreError."""
+        limit = self._clock.time() - older_s
+        removed = 0
+        try:
+            with os.scandir(self.directory) as found:
+                names = {e.name: e for e in found}
+            for name, entry in names.items():
+                stem, dot, suffix = name.rpartition(".")
+                is_orphan = suffix in ("msg", "done") and f"{stem}.env" not in names and not name.startswith(".")
+                is_temporary = name.startswith(".") and (suffix == "tmp" or name.startswith(".unnamed."))
+                if not (dot and (is_orphan or is_temporary)):
+                    continue
+                # ctime: naming the letter sets it, whatever age the octets are of
+                if entry.stat(follow_symlinks=False).st_ctime < limit:
+                    removed += _unlink(entry.path)
+        except FileNotFoundError:
+            pass  # another sweep
+        except OSError as error:
+            raise store_error(error, f"cannot sweep {self.directory}") from error
+        return removed
+
+    def _path(self, entry_id: str) -> str:
+        if not _ID.fullmatch(entry_id):
+            raise Invalid(f"{entry_id[:100]!r} is no id of an entry")
+        return f"{self.directory}/{entry_id}"
+
+
+def _unlink(path: str) -> bool:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""The settings as a chapter of `docs/operators.md`. `python -m bdmta.config.manual` writes it, and conf/bdmta.toml."""
+"""The settings as a chapter of `docs/operators.md`. `python -m bdmta.config.manual` writes it and `conf/`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 
 from bdmta.config.complaint import model_of
 from bdmta.config.model import Config
+from bdmta.config.policy_file import render_policies
 from bdmta.config.render import render_toml, toml_value
 
 BEGIN = "<!-- settings: written by `python -m bdmta.config.manual` -->"
@@ -36,14 +37,17 @@ def with_manual(page: str) -> str:
 
 
 def write(project: str) -> None:
-    """Write `conf/bdmta.toml` and the chapter in `docs/operators.md` of the checkout at `project`."""
-    with open(os.path.join(project, "conf", "bdmta.toml"), "w", encoding="utf-8") as file:
-        file.write(render_toml())
+    """Write `conf/bdmta.toml`, `conf/policies.toml` and the chapter in `docs/operators.md` of the checkout."""
     page = os.path.join(project, "docs", "operators.md")
     with open(page, encoding="utf-8") as file:
-        text = with_manual(file.read())
-    with open(page, "w", encoding="utf-8") as file:
-        file.write(text)
+        guide = with_manual(file.read())
+    for path, text in (
+        (os.path.join(project, "conf", "bdmta.toml"), render_toml()),
+        (os.path.join(project, "conf", "policies.toml"), render_policies()),
+        (page, guide),
+    ):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 if __name__ == "__main__":

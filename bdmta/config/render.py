@@ -33,13 +33,20 @@ def render_toml(values: Values | None = None) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """`value` (text, number, boolean, or a list of these) in TOML, on one line."""
+    """`value` (text, number, boolean, or a list or table of these) in TOML, on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
     if isinstance(value, str):
         return '"' + "".join(_ESCAPES.get(letter, letter) for letter in value) + '"'
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{toml_value(str(key))} = {toml_value(entry)}" for key, entry in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, set | frozenset):
+        value = sorted(value)
     return "[" + ", ".join(map(toml_value, value)) + "]"
 
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bdmta.chain.load import load_chain
 from bdmta.config import Config, parse
 from bdmta.config.complaint import model_of
+from bdmta.config.policy_file import CHAIN, render_policies
 from bdmta.config.render import render_toml
+from bdmta.policy import Services
+from bdmta.testing.clock import FakeClock
 
 PROJECT = Path(__file__).parents[2]
 SETTINGS = [(table, key) for table in Config.model_fields for key in model_of(table).model_fields]
@@ -23,6 +29,33 @@ _COUNTS = {  # things that are counted, and numbers that have no unit
 
 def test_conf_is_written_from_the_schema() -> None:
     assert (PROJECT / "conf/bdmta.toml").read_text() == render_toml(), "run: python -m bdmta.config.manual"
+
+
+def test_the_chain_is_written_from_the_policies() -> None:
+    assert (PROJECT / "conf/policies.toml").read_text() == render_policies(), "run: python -m bdmta.config.manual"
+
+
+def test_each_option_that_is_shown_is_right_when_uncommented(tmp_path: Path) -> None:
+    lines = (PROJECT / "conf/policies.toml").read_text().splitlines()
+    shown = re.sub(r"(?m)^# (?=[a-z_]+ = )", "", "\n".join(lines))
+    chains = []
+    for number, text in enumerate(("\n".join(lines), shown)):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(text)
+        chains.append(load_chain(path, _services, None))
+    as_shipped, uncommented = ([(step.use, vars_of(step.options)) for step in chain.steps] for chain in chains)
+    assert as_shipped == uncommented
+    assert [use for use, _ in as_shipped] == list(CHAIN)
+
+
+def _services(_: str) -> Services:
+    nothing: Any = None  # a policy that is not asked reaches for nothing
+    return Services(clock=FakeClock(), examiner=nothing, state=nothing, log=nothing)
+
+
+def vars_of(options: Any) -> dict[str, Any]:
+    """The modules are read twice, so their Config classes differ."""
+    return dataclasses.asdict(options)
 
 
 @pytest.mark.parametrize(("table", "key"), SETTINGS)

@@ -141,7 +141,10 @@ def test_rendering_knows_no_other_keys(values: dict[str, dict[str, int]]) -> Non
         render_toml(values)
 
 
-@given(st.one_of(st.text(), st.booleans(), st.integers(-(2**62), 2**62), st.lists(st.text(), max_size=4)))
+_plain = st.one_of(st.text(), st.booleans(), st.integers(-(2**62), 2**62), st.floats(allow_nan=False))
+
+
+@given(st.one_of(_plain, st.lists(st.text(), max_size=4), st.dictionaries(st.text(), _plain, max_size=3)))
 @settings(max_examples=200)
 def test_any_value_survives_toml(value: object) -> None:
     try:

@@ -1,0 +1,151 @@
+"""FETCH (RFC 3501 §6.4.5, CHANGEDSINCE of RFC 7162 §3.1.4): which letters, in which slices; `fetch_rows` renders a slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bdmta.imap.errors import No
+from bdmta.imap.fetch_items import FetchItem, parse_fetch_items, parse_fetch_modifiers, plain_item
+from bdmta.imap.fetch_rows import BIG_OCTETS, Plan, plan_of, render_rows, render_streamed
+from bdmta.imap.render_flags import flag_lines
+from bdmta.imap.section import Span
+from bdmta.imap.sequence import SequenceSet, parse_sequence_set
+from bdmta.imap.session import Session
+from bdmta.imap.syntax import BadSyntax, Cursor
+from storage.box import View
+from storage.box_types import SEEN
+
+_FLUSH_OCTETS = 262_144
+_READ_FACT_S = 10.0
+
+
+async def fetch(session: Session, cursor: Cursor) -> bytes:
+    """By sequence number."""
+    return await _fetch(session, cursor, by_uid=False)
+
+
+async def uid_fetch(session: Session, cursor: Cursor) -> bytes:
+    """By UID; answers name the UID."""
+    return await _fetch(session, cursor, by_uid=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    wanted: SequenceSet
+    items: tuple[FetchItem, ...]
+    changed_since: int | None
+
+
+def _parse(session: Session, cursor: Cursor, *, by_uid: bool) -> _Request:
+    wanted = parse_sequence_set(cursor)
+    cursor.space()
+    items = parse_fetch_items(cursor)
+    changed_since = parse_fetch_modifiers(cursor)
+    names = {item.name for item in items}
+    if (changed_since is not None or "MODSEQ" in names) and not session.offers("CONDSTORE"):
+        raise BadSyntax("unknown item MODSEQ")
+    if by_uid and "UID" not in names:
+        items = (plain_item("UID"), *items)
+    if changed_since is not None and "MODSEQ" not in names:
+        items = (*items, plain_item("MODSEQ"))
+    if changed_since is not None or "MODSEQ" in names:
+        session.condstore = True
+    elif session.condstore and "FLAGS" in names:  # RFC 7162 §3.1: every FETCH that tells flags tells their modseq
+        items = (*items, plain_item("MODSEQ"))
+    return _Request(wanted, items, changed_since)
+
+
+async def _fetch(session: Session, cursor: Cursor, *, by_uid: bool) -> bytes:
+    view = session.selected()
+    request = _parse(session, cursor, by_uid=by_uid)
+    rows = request.wanted.rows(view.columns.uid, by_uid=by_uid)
+    if request.changed_since is not None:
+        modseq = view.columns.modseq
+        rows = [row for row in rows if modseq[row] > request.changed_since]
+    now_seen = await _mark_seen(session, view, rows, request.items)
+    session.tell_keywords()
+    plan = plan_of(request.items, session.server.settings.offset_s)
+    missing_count = await _send_rows(session, view, plan, rows)
+    if now_seen and not any(item.name == "FLAGS" for item in request.items):
+        session.send(flag_lines(view, now_seen, with_uid=by_uid or session.condstore, with_modseq=session.condstore))
+    if missing_count and not by_uid:
+        if missing_count == len(rows):
+            raise No("[EXPUNGEISSUED] They are gone")
+        return b"OK [EXPUNGEISSUED] Some are gone"  # RFC 2180 §4.1
+    return b"OK Fetched"
+
+
+async def _mark_seen(session: Session, view: View, rows: Sequence[int], items: Sequence[FetchItem]) -> Sequence[int]:
+    r"""Set \Seen where a text is asked for without PEEK; the rows that had it not."""
+    if view.read_only or all(item.is_peek for item in items):
+        return ()
+    flags = view.columns.flags
+    unseen = [row for row in rows if not flags[row] & SEEN]
+    if not unseen:
+        return ()
+    changed = await session.run(view.store, unseen, "+", SEEN)
+    note_read(session, view, len(unseen))
+    return changed.rows
+
+
+def note_read(session: Session, view: View, count: int) -> None:
+    """A person reads here (Điều 14); told every ten seconds at most."""
+    now = session.server.clock.monotonic()
+    if count and now - session.read_told_at >= _READ_FACT_S:
+        session.read_told_at = now
+        session.fact("read", folder=view.box.name, count=count)
+
+
+async def _send_rows(session: Session, view: View, plan: Plan, rows: Sequence[int]) -> int:
+    """Send the answers slice by slice, no faster than the peer takes them; how many letters were gone."""
+    missing_count = 0
+    for slice_rows in _slices(view, plan, rows):
+        if plan.needs_octets and len(slice_rows) == 1 and view.columns.size[slice_rows[0]] > BIG_OCTETS:
+            missing_count += await _stream(session, view, plan, slice_rows[0])
+            continue
+        if plan.needs_disk:
+            octets, missing = await session.run(render_rows, view, plan, slice_rows)
+        else:
+            octets, missing = render_rows(view, plan, slice_rows)
+        missing_count += missing
+        session.send(octets)
+        await session.wire.flush()
+    return missing_count
+
+
+def _slices(view: View, plan: Plan, rows: Sequence[int]) -> Iterator[Sequence[int]]:
+    """So many letters at a time that neither memory nor the loop suffers."""
+    if not plan.needs_octets:
+        for start in range(0, len(rows), plan.slice_count):
+            yield rows[start : start + plan.slice_count]
+        return
+    sizes = view.columns.size
+    start = octets = 0
+    for place, row in enumerate(rows):
+        size = sizes[row]
+        if place > start and (octets + size > BIG_OCTETS or place - start >= plan.slice_count):
+            yield rows[start:place]
+            start, octets = place, 0
+        octets += size
+    if start < len(rows):
+        yield rows[start:]
+
+
+async def _stream(session: Session, view: View, plan: Plan, row: int) -> int:
+    """One large letter, in pieces; 1 when it is gone."""
+    pieces = await session.run(render_streamed, view, plan, row)
+    if pieces is None:
+        return 1
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            session.send(piece)
+            continue
+        for start in range(0, len(piece), _FLUSH_OCTETS):
+            session.send(await session.run(piece.cut((start, _FLUSH_OCTETS)).read))
+            await session.wire.flush()
+    await session.wire.flush()
+    return 0
+
+
+__all__ = ["Span", "fetch", "note_read", "uid_fetch"]

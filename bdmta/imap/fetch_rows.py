@@ -1,0 +1,184 @@
+"""Renders the answers of a FETCH for a slice of letters: a column of values an item, one template, one join.
+
+Blocks on the disk when `Plan.needs_disk`: run it in the executor then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+from typing import Any
+
+from bdmta.imap.fetch_items import FetchItem
+from bdmta.imap.render_flags import column, flag_texts
+from bdmta.imap.response import date_time, literal
+from bdmta.imap.section import Letter, Span, picked_fields
+from storage.box import View
+from storage.box_types import RENDERED
+from storage.errors import NotFound
+
+BIG_OCTETS = 1_048_576
+_FORMS = {"UID": b"UID %d", "RFC822.SIZE": b"RFC822.SIZE %d", "FLAGS": b"FLAGS (%b)", "MODSEQ": b"MODSEQ (%d)"}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for, sorted by where it comes from; `sections` are told last."""
+
+    plain: tuple[FetchItem, ...]
+    sections: tuple[FetchItem, ...]
+    rendered: tuple[str, ...]
+    needs_octets: bool
+    needs_disk: bool
+    slice_count: int
+    offset_s: int
+
+
+def plan_of(items: Sequence[FetchItem], offset_s: int) -> Plan:
+    """Sort the items out."""
+    sections = tuple(item for item in items if item.section is not None)
+    plain = tuple(item for item in items if item.section is None)
+    rendered = tuple(item.name.lower() for item in plain if item.name.lower() in RENDERED)
+    needs_octets = any(item.section is not None and not item.section.needs_header_only for item in sections)
+    needs_disk = bool(sections or rendered)
+    return Plan(plain, sections, rendered, needs_octets, needs_disk, 500 if sections else 2000, offset_s)
+
+
+def render_rows(view: View, plan: Plan, rows: Sequence[int]) -> tuple[bytes, int]:
+    """The answers for those rows, and how many letters were gone."""
+    uids = column(view.columns.uid, rows)
+    asked = len(rows)
+    ready = view.box.rendered(uids, *plan.rendered) if plan.rendered else None
+    texts = _texts(view, plan, uids)
+    if (ready is not None and None in ready) or (texts is not None and None in texts):
+        kept = [
+            i
+            for i in range(asked)
+            if (ready is None or ready[i] is not None) and (texts is None or texts[i] is not None)
+        ]
+        rows = [rows[i] for i in kept]
+        ready = ready and [ready[i] for i in kept]
+        texts = texts and [texts[i] for i in kept]
+        if not kept:
+            return b"", asked
+    template, values = _heads(view, plan, rows, ready)
+    missing_count = asked - len(rows)
+    if texts is None:
+        return b"".join(map((template + b")\r\n").__mod__, zip(*values, strict=True))), missing_count
+    return _with_texts(plan, template, values, texts), missing_count
+
+
+def _heads(
+    view: View, plan: Plan, rows: Sequence[int], ready: list[tuple[bytes, ...]] | list[Any] | None
+) -> tuple[bytes, list[Any]]:
+    """The template of everything but the sections, and its columns."""
+    forms: list[bytes] = []
+    values: list[Any] = [
+        range(rows.start + 1, rows.stop + 1)
+        if isinstance(rows, range) and rows.step == 1
+        else [row + 1 for row in rows]
+    ]
+    columns = view.columns
+    ready_columns = iter(zip(*ready, strict=True)) if ready else iter(())
+    for item in plan.plain:
+        forms.append(_FORMS.get(item.name, item.label + b" %b"))
+        if item.name == "UID":
+            values.append(column(columns.uid, rows))
+        elif item.name == "FLAGS":
+            values.append(flag_texts(view, rows))
+        elif item.name == "RFC822.SIZE":
+            values.append(column(columns.size, rows))
+        elif item.name == "MODSEQ":
+            values.append(column(columns.modseq, rows))
+        elif item.name == "INTERNALDATE":
+            values.append([date_time(at_s, plan.offset_s) for at_s in column(columns.internaldate, rows)])
+        else:
+            values.append(next(ready_columns))
+    return b"* %d FETCH (" + b" ".join(forms), values
+
+
+def _texts(view: View, plan: Plan, uids: Sequence[int]) -> list[list[bytes | None] | None] | None:
+    """For each letter the octets of its sections (None: NIL); None for a letter that is gone."""
+    if not plan.sections:
+        return None
+    if not plan.needs_octets:
+        return [
+            header if header is None else [_header_text(header, item) for item in plan.sections]
+            for header in view.box.headers_of(uids)
+        ]
+    out: list[list[bytes | None] | None] = []
+    is_whole = len(plan.sections) == 1 and plan.sections[0].section is not None and plan.sections[0].partial is None
+    is_whole = is_whole and not plan.sections[0].section.path and not plan.sections[0].section.what  # type: ignore[union-attr]
+    for octets in view.box.octets_of(uids):
+        if octets is None:
+            out.append(None)
+        elif is_whole:
+            out.append([octets if isinstance(octets, bytes) else octets[:]])
+        else:
+            letter = Letter(octets)
+            out.append([_read(span) for span in spans_of(letter, plan)])
+    return out
+
+
+def _header_text(header: bytes, item: FetchItem) -> bytes:
+    assert item.section is not None
+    text = header if item.section.what == "HEADER" else picked_fields(header, item.section)
+    return text if item.partial is None else text[item.partial[0] : item.partial[0] + item.partial[1]]
+
+
+def _read(span: Span | None) -> bytes | None:
+    return None if span is None else span.read()
+
+
+def spans_of(letter: Letter, plan: Plan) -> list[Span | None]:
+    """Where the sections lie, `<first.count>` applied."""
+    spans = []
+    for item in plan.sections:
+        assert item.section is not None
+        span = letter.span(item.section)
+        spans.append(span if span is None else span.cut(item.partial))
+    return spans
+
+
+def _with_texts(plan: Plan, template: bytes, values: list[Any], texts: list[Any]) -> bytes:
+    """Heads and texts alternating, so that each text is copied once, into the answer."""
+    gap = b" " if plan.plain else b""
+    if len(plan.sections) == 1 and all(text[0] is not None for text in texts):
+        only = [text[0] for text in texts]
+        template += gap + plan.sections[0].label.replace(b"%", b"%%") + b" {%d}\r\n"
+        heads: Iterable[bytes] = map(template.__mod__, zip(*values, map(len, only), strict=True))
+        return b"".join(chain.from_iterable(zip(heads, only, repeat(b")\r\n"))))
+    pieces: list[bytes] = []
+    for head, text in zip(map(template.__mod__, zip(*values, strict=True)), texts, strict=True):
+        parts = [
+            item.label + b" " + (b"NIL" if octets is None else literal(octets))
+            for item, octets in zip(plan.sections, text, strict=True)
+        ]
+        pieces += [head, gap, b" ".join(parts), b")\r\n"]
+    return b"".join(pieces)
+
+
+def render_streamed(view: View, plan: Plan, row: int) -> list[bytes | Span] | None:
+    """The answer for one large letter: octets, and spans to be read piece by piece. None when it is gone."""
+    rows = range(row, row + 1)
+    uids = column(view.columns.uid, rows)
+    ready = view.box.rendered(uids, *plan.rendered) if plan.rendered else None
+    try:
+        letter = Letter(view.box.octets(uids[0]))
+    except NotFound:
+        return None
+    if ready is not None and ready[0] is None:
+        return None
+    template, values = _heads(view, plan, rows, ready)
+    pieces: list[bytes | Span] = [template % tuple(value[0] for value in values)]
+    is_first = not plan.plain
+    for item, span in zip(plan.sections, spans_of(letter, plan), strict=True):
+        gap = b"" if is_first else b" "
+        is_first = False
+        if span is None:
+            pieces.append(gap + item.label + b" NIL")
+            continue
+        pieces += [gap + item.label + b" {%d}\r\n" % len(span), span]
+    pieces.append(b")\r\n")
+    return pieces

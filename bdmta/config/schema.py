@@ -85,7 +85,9 @@ class Listener(Table):
     hostname: HostName | Literal[""] = setting("", "The name to greet with here; empty: [server] hostname.")
     policies: ConfigPath | Literal[""] = setting("", "A policy file of its own; empty: [policies] file.")
     max_message_octets: Count = setting(0, "The largest letter here, in octets; 0: [smtp] max_message_octets.")
-    max_sessions: Count = setting(0, "Sessions at once on this listener in one process; 0: [limits] max_sessions.")
+    max_sessions: Count = setting(
+        0, "Sessions at once in one process beyond which this listener answers 421; 0: [limits] max_sessions."
+    )
 
 
 class Mail(Table):
@@ -205,17 +207,17 @@ class Limits(Table):
 
     sessions_per_address: Count = setting(
         100,
-        "Sessions at once from one address, over all protocols, in one process.",
+        "Sessions at once from one address, over all protocols and processes (421 beyond).",
         ge=1,
     )
     max_sessions: Count = setting(
         5000,
-        "Sessions at once in one process; beyond it connections wait in the backlog.",
+        "Sessions at once in one process (421 beyond).",
         ge=10,
     )
     auth_backoff_s: Count = setting(
         30,
-        "The longest wait after wrong passwords, in seconds; the first waits 1 s and each doubles.",
+        "The longest wait after wrong passwords, in seconds; the fourth waits 1 s, and each further one doubles it.",
     )
     trusted_networks: tuple[Network, ...] = setting((), "Exempt from limits of rate and connections, never from AUTH.")
     relay_networks: tuple[Network, ...] = setting(

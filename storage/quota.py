@@ -32,6 +32,7 @@ __all__ = ["WARNING_PERCENTS", "Limit", "Quota", "Usage"]
 
 WARNING_PERCENTS = (80, 95)
 _MARKER_FRESH_S = 60.0  # two processes that pass a mark at once warn once
+_LEFTOVER_AFTER_S = 3600.0
 _CACHED_COUNT = 10_000
 
 
@@ -125,7 +126,19 @@ class Quota:
         except OSError as error:
             raise store_error(error, f"cannot write {path}") from error
         self._clear_markers(mailbox, usage, limit)
+        self._sweep(mailbox)
         return usage
+
+    def _sweep(self, mailbox: str) -> None:
+        """Remove what a process that died while it summed has left."""
+        for name in os.listdir(f"{mailbox}/tmp"):
+            path = f"{mailbox}/tmp/{name}"  # noqa: S108 - the Maildir's own tmp/
+            if name.startswith(f"{FILE_NAME}."):
+                try:
+                    if self._clock.time() - os.stat(path).st_mtime > _LEFTOVER_AFTER_S:
+                        os.unlink(path)
+                except OSError:
+                    pass
 
     def _sum(self, mailbox: str, limit: Limit | None) -> None:
         """Recalculate now, or in the executor, once at a time."""

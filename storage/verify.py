@@ -77,7 +77,7 @@ def _letter(entry: os.DirEntry[str]) -> Iterator[Problem]:
 
 def _leftovers(folder: str, now: float) -> Iterator[Problem]:
     try:
-        with os.scandir(f"{folder}/tmp") as entries:
+        with os.scandir(f"{folder}/tmp") as entries:  # noqa: S108 - the Maildir's own tmp/
             old = [e.path for e in entries if now - e.stat(follow_symlinks=False).st_mtime > TMP_LEFTOVER_AFTER_S]
     except FileNotFoundError:
         return

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import grp
 import os
+import pwd
 import shutil
 import socket
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -79,22 +82,45 @@ def _folders(site: Site, _: Clock) -> Iterator[Finding]:
 
 
 def _account(site: Site, _: Clock) -> Iterator[Finding]:
-    import grp
-    import pwd
-
     server = site.config.server
+    if not server.user:
+        if os.geteuid() == 0:
+            yield warn("account", "would run as root: set [server] user")
+        return
     try:
-        if server.user:
-            pwd.getpwnam(server.user)
+        account = pwd.getpwnam(server.user)
         if server.group:
             grp.getgrnam(server.group)
     except KeyError as error:
         yield fail("account", f"[server] user, group: {error.args[0]}; create it or correct the name")
         return
-    if server.user:
+    groups = frozenset(os.getgrouplist(server.user, account.pw_gid))
+    needed = {
+        sys.base_prefix,
+        sys.prefix,
+        os.path.dirname(__file__),
+        site.data_dir,
+        os.path.dirname(site.config.tls.key),
+    }
+    closed = [path for path in sorted(needed) if not can_enter(path, account.pw_uid, groups)]
+    if closed:
+        yield fail("account", f"{server.user} cannot enter {', '.join(closed)}")
+    else:
         yield ok("account", f"runs as {server.user} once the ports are bound")
-    elif os.geteuid() == 0:
-        yield warn("account", "would run as root: set [server] user")
+
+
+def can_enter(path: str, uid: int, groups: frozenset[int], *, below: str = "") -> bool:
+    """Whether an account that is not root gets into the folder, by its mode and those of the folders above it, up to
+    `below`. True for what does not exist."""
+    while os.path.exists(path) and path != below:
+        found = os.stat(path)
+        shift = 6 if found.st_uid == uid else 3 if found.st_gid in groups else 0
+        if not found.st_mode >> shift & 1:
+            return False
+        if path == os.path.dirname(path):
+            break
+        path = os.path.dirname(path)
+    return True
 
 
 def _disk(site: Site, _: Clock) -> Iterator[Finding]:

@@ -19,7 +19,7 @@ from bdmta.errors import ConfigError, UsageError
 from bdmta.setup.certificate import make_authority, make_server_certificate
 from bdmta.setup.certificate_check import examine_certificate
 from bdmta.setup.create import Wish, create_site
-from bdmta.setup.inspection import inspect
+from bdmta.setup.inspection import can_enter, inspect
 from bdmta.setup.published import inspect_dns
 from bdmta.site import Site, find_config
 from bdmta.testing.clock import FakeClock
@@ -170,6 +170,26 @@ def test_little_room_is_told(site: Site) -> None:
 
 def test_an_account_that_does_not_exist_is_told(site: Site) -> None:
     assert states(set_key(site, "server", 'user = "no-such-account"'), "account") == ["fail"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives folders to another account")
+def test_whocan_enter_a_folder(tmp_path: Path) -> None:
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+
+    def enters(uid: int, gid: int) -> bool:
+        return can_enter(str(inner), uid, frozenset({gid}), below=str(tmp_path))
+
+    for folder, mode in ((inner, 0o700), (inner.parent, 0o710)):
+        os.chown(folder, 65534, 65533)
+        os.chmod(folder, mode)
+    assert enters(65534, 1)
+    assert not enters(65532, 65533)
+    os.chmod(inner, 0o750)
+    assert enters(65532, 65533)
+    assert not enters(65532, 65531)
+    os.chmod(inner.parent, 0o600)
+    assert not enters(65534, 1)
 
 
 def test_a_long_run_dir_is_told(site: Site) -> None:

@@ -117,7 +117,6 @@ class Bdmta(Peer):
             ("mail", "root", f'"{self.root}"'),
             ("dns", "servers", "[]"),
             ("limits", "sessions_per_address", "2000"),
-            ("smtp", "max_recipients", "5000"),
         ):
             text = _set(text, table, key, value)
         (site / "bdmta.toml").write_text(text)
@@ -126,7 +125,7 @@ class Bdmta(Peer):
         rows += [f"{n}u@{DOMAIN},,box{n % MAILBOXES:03d}@{DOMAIN}" for n in range(ADDRESSES)]
         (self.folder / "boxes.csv").write_text("\n".join(rows) + "\n")
         self.command("import", str(self.folder / "boxes.csv"), "--report", str(self.folder / "passwords.csv"))
-        members = [word for n in range(1000) for word in ("--member", f"box{n:03d}@{DOMAIN}")]
+        members = [f"box{n:03d}@{DOMAIN}" for n in range(1000)]
         self.command("group", "add", f"everybody@{DOMAIN}", *members)
         with (self.folder / "log").open("wb") as log:
             return subprocess.Popen(

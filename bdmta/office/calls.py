@@ -1,0 +1,73 @@
+"""The office's books and what can be asked of them: by the office process, or by a command while none runs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import Any
+
+from bdmta.clock import Clock, SystemClock
+from bdmta.directory.calls import REGISTRY
+from bdmta.directory.service import DirectoryService
+from bdmta.errors import BdmtaError
+from bdmta.site import Site
+from storage.errors import StoreError
+
+
+class Books:
+    """Directory and ledger, open for writing, under the office's lock. One thread at a time."""
+
+    def __init__(self, service: DirectoryService, lock_fd: int) -> None:
+        self._service = service
+        self._lock_fd = lock_fd
+
+    def call(self, name: str, arguments: dict[str, Any], actor: str) -> Any:
+        """The result of the function called `name`; BdmtaError as it raises it."""
+        function = REGISTRY.get(name)
+        if function is None:
+            raise BdmtaError(f"{name}: the office knows no such call; is an older bdmta running? restart it")
+        return function(self._service.for_actor(actor), **arguments)
+
+    def publish(self) -> None:
+        """Write the snapshot that edges read."""
+        self._service.publish()
+
+    def import_facts(self) -> None:
+        """Take what edges have written into the ledger, each fact once."""
+        if self._service.ledger is not None:
+            self._service.ledger.import_files(self._service.facts_dir)
+
+    def close(self) -> None:
+        """Close the databases and give the lock back."""
+        self._service.close()
+        os.close(self._lock_fd)
+
+
+def open_books(site: Site, clock: Clock, actor: str = "system") -> Books:
+    """Take the office's lock and open its books. BdmtaError when another process holds them."""
+    site.create_folders()
+    fd = os.open(site.office_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise BdmtaError(
+            f"{site.office_lock}: another bdmta is at work on this site; wait for it, or stop it first"
+        ) from None
+    try:
+        return Books(DirectoryService.from_site(site, clock, actor=actor), fd)
+    except StoreError as error:
+        os.close(fd)
+        raise BdmtaError(str(error)) from None
+    except BaseException:
+        os.close(fd)
+        raise
+
+
+def run_alone(site: Site, name: str, arguments: dict[str, Any], actor: str) -> Any:
+    """Do one call with no office running: lock, open, call, close."""
+    books = open_books(site, SystemClock(), actor)
+    try:
+        return books.call(name, arguments, actor)
+    finally:
+        books.close()

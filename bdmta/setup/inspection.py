@@ -111,7 +111,8 @@ def _account(site: Site, _: Clock) -> Iterator[Finding]:
 
 def can_enter(path: str, uid: int, groups: frozenset[int], *, below: str = "") -> bool:
     """Whether an account that is not root gets into the folder, by its mode and those of the folders above it, up to
-    `below`. True for what does not exist."""
+    `below`. True for what does not exist.
+    """
     while os.path.exists(path) and path != below:
         found = os.stat(path)
         shift = 6 if found.st_uid == uid else 3 if found.st_gid in groups else 0

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bdmta.site import Site
 
-_FOLDERS_AT_ONCE = 100
+_FOLDERS_AT_ONCE = 1000
 _SHOWN_COUNT = 50
 
 
@@ -122,9 +122,9 @@ def _refuse(file: str, outcome: dict[str, Any], json: bool) -> None:
         print_json({"ok": False, "mailboxes": 0, "aliases": 0, "problems": _as_objects(problems)})
     for line, address, reason in problems[:_SHOWN_COUNT]:
         sys.stderr.write(f"{file}, line {line}: {address}: {reason}\n")
-    if len(problems) > _SHOWN_COUNT:
-        sys.stderr.write(f"{file}: and {len(problems) - _SHOWN_COUNT} lines more\n")
-    raise BdmtaError(f"{file}: nothing imported, {len(problems)} lines have problems")
+    if outcome["problem_count"] > _SHOWN_COUNT:
+        sys.stderr.write(f"{file}: and {outcome['problem_count'] - _SHOWN_COUNT} lines more\n")
+    raise BdmtaError(f"{file}: nothing imported, {outcome['problem_count']} lines have problems")
 
 
 def _as_objects(problems: list[list[Any]]) -> list[dict[str, Any]]:
@@ -147,6 +147,8 @@ def _import_letters(
     from bdmta.clock import SystemClock
     from bdmta.directory.letters_import import Taker, read_maildir, read_mbox
     from bdmta.office.client import call
+    from storage.maildir import mailbox_dir
+    from storage.quota import Limit
 
     box = call(site, "mailbox_show", address=address)
     if box["status"] == "closed":
@@ -154,7 +156,9 @@ def _import_letters(
     if not is_trial:
         call(site, "mailbox_folders", addresses=[box["address"]])
     letters = read_maildir(maildir) if maildir is not None else read_mbox(str(mbox), folder)
-    taker = Taker(site.mail_root, box["address"], site.config.server.hostname, SystemClock(), is_trial=is_trial)
+    limit = Limit(octets=box["quota_octets"], letters=box["quota_letters"])
+    path = mailbox_dir(site.mail_root, box["address"])
+    taker = Taker(mailbox=path, clock=SystemClock(), limit=limit, is_trial=is_trial)
     with _progress() as advance:
         for number, letter in enumerate(letters, 1):
             taker.take(letter)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from bdmta.directory.folders import create_mailboxes
 from bdmta.directory.foreign_hash import accept_hash
 from bdmta.directory.registry import call
 from bdmta.directory.service import DirectoryService
@@ -18,7 +19,6 @@ ROW_COUNT_MAX = 200_000
 PROBLEM_COUNT_MAX = 1_000
 
 
-@dataclass(frozen=True, slots=True)
 class _Undo(Exception):
     """Ends the transaction without keeping it."""
 
@@ -28,8 +28,8 @@ def import_rows(service: DirectoryService, *, rows: list[dict[str, Any]], dry_ru
     """Add every row, or none when any has a problem. Mailboxes first, then aliases, whatever their order.
 
     A row: `line` (its number in the file), `address`, `name`, and where given kind, agency, quota, password_hash,
-    password (a generated one), alias_of (addresses with `;` between). Returns `problems` ([line, address, reason]) and
-    the numbers of `mailboxes` and `aliases` that were added, or would be. Folders are made by `mailbox_folders`.
+    password (a generated one), alias_of (addresses with `;` between). Returns `problems` ([line, address, reason]),
+    their number and those of `mailboxes` and `aliases` that were added, or would be. `mailbox_folders` makes folders.
     """
     if len(rows) > ROW_COUNT_MAX:
         raise BdmtaError(f"{len(rows)} rows; at most {ROW_COUNT_MAX} in one import")
@@ -47,7 +47,12 @@ def import_rows(service: DirectoryService, *, rows: list[dict[str, Any]], dry_ru
     except _Undo:
         pass
     problems.sort(key=lambda problem: int(problem[0]))
-    return {"problems": problems[:PROBLEM_COUNT_MAX], "mailboxes": len(boxes), "aliases": len(aliases)}
+    return {
+        "problems": problems[:PROBLEM_COUNT_MAX],
+        "problem_count": len(problems),
+        "mailboxes": len(boxes),
+        "aliases": len(aliases),
+    }
 
 
 def _try(change: Change, problems: list[list[Any]], row: dict[str, Any], lines: dict[str, int], add: Any) -> bool:
@@ -110,6 +115,5 @@ def _add_alias(service: DirectoryService, change: Change, row: dict[str, Any]) -
 @call
 def mailbox_folders(service: DirectoryService, *, addresses: list[str]) -> int:
     """Make the folders of these mailboxes; how many. Harmless to repeat: a delivery would make them too."""
-    for address in addresses:
-        service.create_folders(service.own_address(address))
+    create_mailboxes(service.mail_root, [service.own_address(address) for address in addresses])
     return len(addresses)

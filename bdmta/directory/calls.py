@@ -16,7 +16,6 @@ from bdmta.directory.passwords import check_policy, generate, hash_password
 from bdmta.directory.registry import REGISTRY as REGISTRY
 from bdmta.directory.registry import Json, call
 from bdmta.directory.service import DirectoryService
-from bdmta.directory.usage import usage
 from bdmta.errors import BdmtaError, UsageError
 from storage.directory_rows import Mailbox
 
@@ -87,11 +86,11 @@ def mailbox_list(
 def mailbox_show(service: DirectoryService, *, address: str) -> Json:
     """One mailbox with what it uses, its aliases, who acts for it, its application passwords' labels."""
     mailbox = service.directory.mailbox(service.own_address(address))
-    used_octets, used_messages = usage(service.mailbox_dir(mailbox.address))
+    used = service.usage(mailbox.address)
     return {
         **_shown(service, mailbox),
-        "used_octets": used_octets,
-        "used_messages": used_messages,
+        "used_octets": used.octets,
+        "used_messages": used.letters,
         "aliases": [alias.address for alias in service.directory.aliases(mailbox.address)],
         "delegates": list(service.directory.delegates(mailbox.address)),
         "app_passwords": [app.label for app in service.directory.app_passwords(mailbox.address)],
@@ -107,6 +106,8 @@ def mailbox_set(service: DirectoryService, *, address: str, **fields: Any) -> Js
         service.checked_kind(given["kind"])
     with service.change() as change:
         change.set_mailbox(own, **given)
+    if not given.keys().isdisjoint(("quota_octets", "quota_letters")):
+        service.set_limit(own)
     return _shown(service, service.directory.mailbox(own))
 
 

@@ -32,14 +32,13 @@ _GENERATED = "$bdmta-g1$"
 _ARGON_OURS = f"$argon2id$v=19$m={ARGON_MEMORY_KIB},t={ARGON_PASSES},p=1$"
 
 # Ten characters in three classes, and yet in everybody's list; compared without case.
-_COMMON = frozenset(
-    (
-        "password1! password12! password123! password@1 password@12 password@123 password@1234 passw0rd@1 p@ssw0rd12 "
-        "p@ssw0rd123 p@ssword12 p@ssword123 admin@12345 admin@123456 abc@123456 abcd@12345 abcd@123456 qwerty@123 "
-        "qwerty@12345 qwerty123! qwerty1234! welcome@123 welcome123! changeme1! matkhau@12 matkhau@123 matkhau@1234 "
-        "matkhau123! vietnam@123 vietnam@2026 binhduong@123 1q2w3e4r5t! 1qaz@wsx3edc"
-    ).split()
+_COMMON_TEXT = (
+    "password1! password12! password123! password@1 password@12 password@123 password@1234 passw0rd@1 p@ssw0rd12 "
+    "p@ssw0rd123 p@ssword12 p@ssword123 admin@12345 admin@123456 abc@123456 abcd@12345 abcd@123456 qwerty@123 "
+    "qwerty@12345 qwerty123! qwerty1234! welcome@123 welcome123! changeme1! matkhau@12 matkhau@123 matkhau@1234 "
+    "matkhau123! vietnam@123 vietnam@2026 binhduong@123 1q2w3e4r5t! 1qaz@wsx3edc"
 )
+_COMMON = frozenset(_COMMON_TEXT.split())
 
 
 class PasswordRefused(BdmtaError):

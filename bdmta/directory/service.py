@@ -14,11 +14,14 @@ from zoneinfo import ZoneInfo
 from bdmta.address import AddressError, is_mailbox_local, parse_address
 from bdmta.clock import Clock
 from bdmta.directory.passwords import Passwords, load_key
-from bdmta.errors import BdmtaError, UsageError
+from bdmta.errors import UsageError
 from storage.directory import Directory
 from storage.directory_change import Change
 from storage.directory_rows import KINDS, Kind, Mailbox
+from storage.errors import NotFound
 from storage.ledger import Ledger
+from storage.maildir import create_mailbox, mailbox_dir
+from storage.quota import Limit, Quota, Usage
 
 if TYPE_CHECKING:
     from bdmta.site import Site
@@ -144,17 +147,20 @@ class DirectoryService:
         moment = datetime.fromisoformat(at) if isinstance(at, str) else datetime.fromtimestamp(at, UTC)
         return moment.astimezone(ZoneInfo(self.timezone)).isoformat(timespec="seconds")
 
-    def mailbox_dir(self, address: str) -> str:
-        """The folder of a mailbox's letters."""
-        from storage.maildir import mailbox_dir
+    def usage(self, address: str) -> Usage:
+        """How full a mailbox is, as the quota sees it; nothing while it has no folders yet."""
+        try:
+            return Quota(self.clock).usage(mailbox_dir(self.mail_root, address))
+        except NotFound:
+            return Usage(0, 0)
 
-        return mailbox_dir(self.mail_root, address)
+    def set_limit(self, address: str) -> None:
+        """Write a mailbox's room beside its letters, where Dovecot and deliveries read it."""
+        path = mailbox_dir(self.mail_root, address)
+        if os.path.isdir(path):
+            mailbox = self.directory.mailbox(address)
+            Quota(self.clock).set_limit(path, Limit(mailbox.quota_octets, mailbox.quota_letters))
 
     def create_folders(self, address: str) -> None:
-        """Make the Maildir of a mailbox; harmless when it is there."""
-        from storage.maildir import create_mailbox
-
-        try:
-            create_mailbox(self.mailbox_dir(address))
-        except OSError as error:
-            raise BdmtaError(f"{error.filename or self.mail_root}: {os.strerror(error.errno or 0)}") from error
+        """Make the Maildir of a mailbox, durable; harmless when it is there. Raises StoreError."""
+        create_mailbox(mailbox_dir(self.mail_root, address))

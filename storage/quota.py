@@ -131,7 +131,7 @@ class Quota:
 
     def _sweep(self, mailbox: str) -> None:
         """Remove what a process that died while it summed has left."""
-        for name in os.listdir(f"{mailbox}/tmp"):
+        for name in os.listdir(f"{mailbox}/tmp"):  # noqa: S108 - the Maildir's own tmp/
             path = f"{mailbox}/tmp/{name}"  # noqa: S108 - the Maildir's own tmp/
             if name.startswith(f"{FILE_NAME}."):
                 try:

@@ -117,6 +117,7 @@ def test_a_replaced_mailbox_gets_the_next_letter(site: Site) -> None:
     assert len(site.new(box)) == 1
 
 
+@pytest.mark.slow
 def test_an_inode_without_room_for_names_is_copied(site: Site, tmp_path: Path) -> None:
     async def arrive() -> Letter:
         incoming = Incoming(site.mail, site.executor, memory_octets=4)

@@ -85,7 +85,7 @@ def test_one_works_on_an_entry_at_a_time_updates_included(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("octets", [b"", b"{", b"[]", b"{}", b'{"id": 1}', b'{"recipients": [{}]}', b"\xff\n", b"null"])
 def test_a_broken_envelope_names_its_file(octets: bytes) -> None:
-    with pytest.raises(Corrupt, match="e1.env"):
+    with pytest.raises(Corrupt, match=r"e1\.env"):
         parse_entry(octets, "/queue/e1.env")
 
 

@@ -14,7 +14,7 @@ from storage.open_dirs import OpenDirs
 from storage.spool_entry import Target
 
 # Measured on ext4: 1 directory 0.5 ms each way, 4: 1.4 by fsync of each against 0.9 by one syncfs, 16: 5.1 against 1.6,
-# 100: 58 against 9. Beside a foreign writer syncfs waits for its pages too (1: 0.8 against 7.8), so few are synced each.
+# 100: 58 against 9. Beside a foreign writer syncfs waits for its pages too (1: 0.8 against 7.8 ms): few go one by one.
 SYNCFS_ABOVE_COUNT = 4
 
 

@@ -30,6 +30,7 @@ from bdmta.charset import Review as CharsetReview
 from bdmta.charset import convert as convert_charset
 from bdmta.charset import prepare as prepare_charset
 from bdmta.charset import review as review_charset
+from bdmta.charset import texts_of
 from bdmta.clock import Clock
 from bdmta.examine.inventory import Inventory, Item
 from bdmta.message import Message, Part
@@ -38,7 +39,7 @@ from bdmta.message.addresses import mailboxes
 __all__ = [
     "Accept", "Account", "Annotate", "CharsetReview", "Defer", "Direction", "Examiner", "Facts", "Finding",
     "Inventory", "Item", "Message", "Mode", "Part", "Pass", "Policy", "Quarantine", "Reject", "Rewrite", "Services",
-    "Stage", "State", "Verdict", "convert_charset", "mailboxes", "option", "prepare_charset", "review_charset",
+    "Stage", "State", "Verdict", "convert_charset", "mailboxes", "option", "prepare_charset", "review_charset", "texts_of",
 ]  # fmt: skip
 
 
@@ -206,6 +207,12 @@ class Examiner(Protocol):
         """Every file in the letter, at every depth, by name, declared type and content; once a letter.
 
         Raises ExaminerError when the process was killed at a bound; the chain then follows `on_error`.
+        """
+
+    async def texts(self, message: Message) -> tuple[tuple[str, str], ...]:
+        """The words of every attached document, `(path, text)`, bounded (`bdmta.examine.wording.texts`).
+
+        Raises ExaminerError as `inventory` does.
         """
 
 

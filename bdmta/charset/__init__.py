@@ -7,10 +7,11 @@ Pure: no file but its own tables, no clock, no network. `review` decides on a le
 from bdmta.charset.codec import TABLES, Undecodable, decode, encode
 from bdmta.charset.detect import old_set
 from bdmta.charset.letter import Review, prepare, review
+from bdmta.charset.reading import texts_of
 from bdmta.charset.rewrite import convert
 from bdmta.charset.truth import Kind, Text, Truth, find_truth, unicode_text
 
 __all__ = [
     "TABLES", "Kind", "Review", "Text", "Truth", "Undecodable", "convert", "decode", "encode", "find_truth",
-    "old_set", "prepare", "review", "unicode_text",
+    "old_set", "prepare", "review", "texts_of", "unicode_text",
 ]  # fmt: skip

@@ -27,13 +27,13 @@ _PLAIN_FONT = "font-family:Times New Roman,serif"
 
 def visible(markup: str, *, reads_references: bool = True) -> str:
     """The text between the tags; character references become their letters, or blanks when they are not to be read."""
-    text = _TAG.sub(" ", _seen(markup)) if "<" in markup else markup
+    text = _TAG.sub(" ", seen(markup)) if "<" in markup else markup
     if "&" not in text:
         return text
     return html.unescape(text) if reads_references else _REFERENCE.sub(" ", text)
 
 
-def _seen(markup: str) -> str:
+def seen(markup: str) -> str:
     """`markup` without styles, scripts and comments; one that does not end hides the rest. Linear."""
     match = _UNSEEN.search(markup)
     if match is None:

@@ -46,6 +46,12 @@ class InlineExaminer:
         inventory: Inventory = take(message)
         return inventory
 
+    async def texts(self, message: Message) -> tuple[tuple[str, str], ...]:
+        """The words of every attached document."""
+        read = importlib.import_module("bdmta.examine.wording").texts
+        found: tuple[tuple[str, str], ...] = tuple(read(message.octets))
+        return found
+
 
 class PolicyContext:
     """One policy of `module` (or of an import path), built with `options`; closes nothing, so `with` is optional."""

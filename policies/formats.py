@@ -26,6 +26,7 @@ _STRUCTURE_NAMES = frozenset(
      ("dat", "tnef"), ("tnef", "tnef")}
 )  # fmt: skip
 _LITTER = re.compile(r"(?:^|/)(?:__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)$", re.I)
+_STRUCTURE_OCTETS = 64 * 1024  # of a part whose content is not known, such as a signature cut short
 _SHOWN_COUNT = 16
 _EXCHANGE_TEXT = re.compile(r"^ATT\d{2,}\.(?:htm|html|txt)$", re.I)
 
@@ -115,7 +116,7 @@ def _is_structure(item: Item) -> bool:
     if item.role == "inline":
         return item.family == "image"
     if item.role == "structure":
-        return item.detected in _STRUCTURE_CONTENTS
+        return item.detected in _STRUCTURE_CONTENTS or (not item.detected and item.size_octets <= _STRUCTURE_OCTETS)
     name = item.names[0] if item.names else ""
     if item.role == "attachment" and _EXCHANGE_TEXT.match(name) and item.detected in ("html", "text", "empty"):
         return True

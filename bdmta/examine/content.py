@@ -59,7 +59,7 @@ class Look:
         """Add one file and everything within it. Raises NeedsWorker in an edge; every other end is a problem."""
         kind = "" if data is None else detect(data)
         path = (*parent, label(names))
-        opening = Opening(data or b"", self.purse, kind, names, set(problems) | name_problems(names))
+        opening = Opening(data or b"", self.purse, kind, names, set(problems) | name_problems(names), declared)
         if not TYPES.isdisjoint((declared, *types)):
             opening.problems.add("executable-type")
         place = len(self.items)
@@ -94,6 +94,8 @@ class Look:
                 opening.problems |= within.problems - {"hidden-entry"}
         except OverBound as bound:
             self._stopped(opening, bound)
+        except MemoryError:
+            self._stopped(opening, OverBound("expanded"))
         except _BROKEN:
             opening.problems.add("unreadable")
 

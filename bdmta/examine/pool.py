@@ -18,7 +18,7 @@ import sys
 from collections import OrderedDict
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bdmta
 from bdmta.examine import codec
@@ -28,6 +28,9 @@ from bdmta.examine.errors import ExaminerError, NeedsWorker
 from bdmta.examine.inventory import Inventory
 from bdmta.examine.walk import take_inventory
 from bdmta.message import Message
+
+if TYPE_CHECKING:
+    from bdmta.site import Site
 
 INLINE_OCTETS = 256 * 1024
 _BLOCKING_OCTETS = 512 * 1024
@@ -97,9 +100,11 @@ class ExaminerPool:
         limits: Limits | None = None,
         letters_per_worker: int = 500,
         cached_letters: int = 256,
+        answer_s: float | None = None,
         executor: Executor | None = None,
+        log: Any = None,
     ) -> None:
-        self._count = workers
+        self._worker_count = workers
         self._bounds = bounds or Bounds()
         self._limits = limits or Limits()
         self._letters_per_worker = letters_per_worker
@@ -109,14 +114,30 @@ class ExaminerPool:
         self._cached_letters = cached_letters
         self._under_way: dict[bytes, asyncio.Future[Inventory]] = {}
         self._executor = executor
+        self._answer_s = self._bounds.seconds + _ANSWER_SPARE_S if answer_s is None else answer_s
+        self._log = log
         self._is_open = False
         self.asked_count = 0
         self.failed_count = 0
 
+    @classmethod
+    def for_site(cls, site: Site, log: Any) -> ExaminerPool:
+        """A pool by the site's `[examiner]` table."""
+        told = site.config.examiner
+        bounds = Bounds(
+            depth=told.max_depth,
+            entries=told.max_files,
+            expanded_octets=told.max_expanded_octets,
+            ratio=told.max_ratio,
+            seconds=0.8 * min(told.cpu_s, told.timeout_s),  # so that the verdict comes before the process is killed
+        )
+        limits = Limits(memory_octets=told.memory_octets)
+        return cls(workers=told.processes, bounds=bounds, limits=limits, answer_s=told.timeout_s, log=log)
+
     async def start(self) -> None:
         """Start the workers; they import while the caller goes on."""
         self._is_open = True
-        for _ in range(self._count):
+        for _ in range(self._worker_count):
             self._idle.put_nowait(self._spawn())
 
     async def close(self) -> None:
@@ -189,13 +210,15 @@ class ExaminerPool:
         request = json.dumps({"task": "inventory", "bounds": dataclasses.asdict(self._bounds)}).encode("ascii")
         answered = False
         try:
-            async with asyncio.timeout(self._bounds.seconds + _ANSWER_SPARE_S):
+            async with asyncio.timeout(self._answer_s):
                 octets = await worker.ask(request, descriptor)
             inventory = codec.decode(octets)
             answered = True
             return inventory
         except (OSError, EOFError, TimeoutError, codec.DecodeError) as error:
             self.failed_count += 1
+            if self._log is not None:
+                self._log.warning("examiner failed", cause=type(error).__name__, pid=worker.process.pid)
             raise ExaminerError(f"{type(error).__name__}: {error}") from error
         finally:
             self._return(worker, answered)
@@ -244,7 +267,7 @@ def _memfd(octets: Any) -> int:
 
 
 def _digest(message: Message) -> bytes:
-    hasher = hashlib.blake2b(digest_size=24)
+    hasher = hashlib.sha256()  # in hardware, and without the GIL
     for header in message.headers:
         if header.name.startswith("content-"):
             hasher.update(b"%d:%s:%s\n" % (len(header.value), header.name.encode("latin-1", "replace"), header.value))

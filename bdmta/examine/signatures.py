@@ -63,6 +63,7 @@ _BY_FIRST: Final[dict[int, list[tuple[bytes, str]]]] = {}
 for _magic, _key in _PREFIXES:
     _BY_FIRST.setdefault(_magic[0], []).append((_magic, _key))
 
+_CMS_MORE: Final = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01"
 _SHEBANG = re.compile(rb"(?:\xef\xbb\xbf)?#![ \t]*/[\x21-\x7e]{2,}")
 _PYC = re.compile(
     rb"[\x00-\xff][\x00-\xff]\r\n(?:[\x00-\x03]\x00\x00\x00|[\x00-\xff]{4}(?:[\x00-\xff]{4})?[\xe3c]\x00\x00\x00)", re.S
@@ -145,8 +146,11 @@ def _shaped(data: bytes, head: bytes) -> str:
         return "pyc"
     if len(data) >= 512 and head[510:512] == b"\x55\xaa" and head[0] in (0xEB, 0xE9, 0xFA, 0x33):
         return "disk"
-    if head[0] == 0x30 and len(head) > 20 and head[1] in (0x80, 0x81, 0x82, 0x83, 0x84):
-        return "cms" if b"\x2a\x86\x48\x86\xf7\x0d\x01\x07" in head[:24] else "certificate"
+    if head[0] == 0x30 and len(head) > 12:
+        if b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07" in head[:24] or _CMS_MORE in head[:26]:
+            return "cms"
+        if head[1] in (0x81, 0x82, 0x83):
+            return "certificate"
     if head[:3] == b"\x5d\0\0" and len(head) > 13 and head[12] in (0, 0xFF):
         return "lzma"
     return ""

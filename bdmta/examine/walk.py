@@ -52,11 +52,10 @@ def take_inventory(message: Message, bounds: Bounds = _DEFAULT_BOUNDS, *, is_edg
 
 def _is_small(message: Message) -> bool:
     """Few enough parts and names that an edge may read them between two other things (contract 10: 50 ms)."""
-    parts = parameters = 0
-    for part in message.walk():
-        parts += 1
+    parameters = 0
+    for count, part in enumerate(message.walk(), 1):
         parameters += sum(len(f.parameters) for f in part.types) + sum(len(f.parameters) for f in part.dispositions)
-        if parts > _EDGE_PARTS or parameters > _EDGE_PARAMETERS:
+        if count > _EDGE_PARTS or parameters > _EDGE_PARAMETERS:
             return False
     return True
 
@@ -150,11 +149,14 @@ def _read_leaf(look: Look, part: Part, above: Part | None, path: tuple[str, ...]
         raise OverBound("expanded")
     if role == "body":
         kind = detect(data)
-        if FAMILIES.get(kind) not in ("text", "") and not (kind in ("svg",) or _is_readable(kind)):
+        if FAMILIES.get(kind, "") not in ("text", "") and kind != "svg" and not _is_readable(kind):
             role = "attachment"
         elif b"begin" in data or b"ase64" in data:
             _read_hidden(look, data, path, depth)
-    problems = ("encrypted-letter",) if above is not None and above.media_type == "multipart/encrypted" else ()
+    is_encrypted = above is not None and above.media_type == "multipart/encrypted"
+    if part.media_type.endswith("pkcs7-mime") and part.parameters.get("smime-type", "").lower() == "enveloped-data":
+        is_encrypted = True
+    problems = ("encrypted-letter",) if is_encrypted else ()
     look.file(data, names, declared=part.media_type, types=part.media_types, role=role, parent=path, depth=depth,
               problems=problems)  # fmt: skip
     if role != "body":

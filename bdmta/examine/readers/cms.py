@@ -82,20 +82,28 @@ def read_cms(opening: Opening) -> Iterator[Member]:
     kind = opening.data[start:end]
     if kind in (_ENVELOPED, _ENCRYPTED, _AUTH_ENVELOPED):
         opening.problems.add("encrypted-letter")
-        return
-    if kind == _COMPRESSED:
+    elif kind == _COMPRESSED:
         opening.problems.add("unreadable")
-        return
-    if kind != _SIGNED:
-        return
-    _, at, _ = reader.head(end)  # [0] content
-    _, at, _ = reader.head(at)  # SignedData
-    at = reader.skip(reader.skip(at))  # version, digest algorithms
-    _, at, end = reader.head(at)  # encapsulated content
-    at = reader.skip(at)  # its type
-    if (end < 0 and opening.data[at : at + 2] == b"\0\0") or 0 <= end <= at:
-        return  # a detached signature
-    _, at, _ = reader.head(at)
-    content = reader.octet_string(at)
-    opening.purse.grow(len(content))
-    yield Member((), content, declared="message/rfc822", role="letter")
+    elif kind == _SIGNED:
+        content = _signed_content(opening, reader, end)
+        if content:
+            opening.purse.grow(len(content))
+            yield Member((), content, declared="message/rfc822", role="letter")
+
+
+def _signed_content(opening: Opening, reader: _Reader, at: int) -> bytes:
+    """What is signed, b"" when the signature is detached. A detached part that is damaged hides nothing."""
+    try:
+        _, at, _ = reader.head(at)  # [0] content
+        _, at, _ = reader.head(at)  # SignedData
+        at = reader.skip(reader.skip(at))  # version, digest algorithms
+        _, at, end = reader.head(at)  # encapsulated content
+        at = reader.skip(at)  # its type
+        if (end < 0 and opening.data[at : at + 2] == b"\0\0") or 0 <= end <= at:
+            return b""
+        _, at, _ = reader.head(at)
+        return reader.octet_string(at)
+    except Unreadable:
+        if opening.declared.endswith("pkcs7-signature"):
+            return b""
+        raise

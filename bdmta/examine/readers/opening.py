@@ -33,6 +33,7 @@ class Opening:
     kind: str
     names: tuple[str, ...] = ()
     problems: set[str] = field(default_factory=set)
+    declared: str = ""
 
 
 Reader = Callable[[Opening], Iterator[Member]]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from bdmta.examine.errors import Unreadable
 from bdmta.examine.readers.opening import Member, Opening
 
-_STREAM = re.compile(rb"stream(?:\r\n|\n|\r)")
+_STREAM = re.compile(rb"(?<!end)stream(?:\r\n|\n|\r)")
 _LENGTH = re.compile(rb"/Length\s+(\d{1,10})(?!\d)(?!\s+\d+\s+R)")
 _ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
 _ACTIONS = (

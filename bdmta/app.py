@@ -17,11 +17,10 @@ from bdmta.service.sockets import bind
 from bdmta.service.supervise import Supervisor
 from bdmta.site import Site
 
-_EDGE_PROTOCOLS = {"smtp", "submission", "submissions"}
-
-
 def serve(site: Site, workers: int | None = None) -> int:
     """Run the site in the foreground; prints `ready` when every listener answers. Returns the exit status."""
+    from bdmta.service.edge import PROTOCOLS
+
     config = site.config
     count = config.server.workers if workers is None else workers
     if count < 0:
@@ -29,7 +28,7 @@ def serve(site: Site, workers: int | None = None) -> int:
     log = configure(config.log.level, config.log.format, process="supervisor" if count else "bdmta")
     _raise_descriptor_limit()
     site.create_folders()
-    listeners = [listener for listener in config.listeners() if listener.protocol in _EDGE_PROTOCOLS]
+    listeners = [listener for listener in config.listeners() if listener.protocol in PROTOCOLS]
     sockets = bind(listeners)
     if count == 0:
         drop(config.server.user, config.server.group)

@@ -39,6 +39,7 @@ from bdmta.notices import Notices
 from bdmta.office.client import OfficeClient
 from bdmta.policy import Services
 from bdmta.routing import Router
+from bdmta.service.reading import Reading
 from bdmta.service.tls import TlsContext
 from bdmta.site import Site
 from bdmta.smtp.adapter import SmtpProtocol
@@ -48,7 +49,10 @@ from bdmta.tasks import Tasks
 
 _THREADS = 16
 _HANDSHAKE_S = 30.0
-_SMTP = {"smtp", "submission", "submissions", "lmtp"}
+_SMTP = {"smtp", "submission", "submissions"}
+_READING = {"imap", "imaps", "pop3", "pop3s"}
+PROTOCOLS = _SMTP | _READING
+"""What an edge serves; other listeners of the configuration belong to other processes."""
 
 
 class Edge:
@@ -57,14 +61,15 @@ class Edge:
     def __init__(self, site: Site, number: int, edges: int, clock: Clock, log: Any) -> None:
         config = site.config
         self.site = site
-        self._clock = clock
-        self._log = log
+        self.clock = clock
+        self.log = log
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         self._tasks = Tasks(log)
         self._servers: list[asyncio.Server] = []
         self._smtp_servers: list[SmtpServer] = []
+        self._reading: Reading | None = None
         self._chains: dict[str, Chain] = {}
-        self._tls = TlsContext(config.tls.cert, config.tls.key, config.tls.min_version)
+        self.tls = TlsContext(config.tls.cert, config.tls.key, config.tls.min_version)
         self.watch = SnapshotWatch(site.snapshot_path, clock)
         self.facts = FactWriter(site.facts_dir, clock, f"edge{number}")
         self.office = OfficeClient(site)
@@ -104,13 +109,17 @@ class Edge:
         self._load_chains()
         for name, sock in sockets:
             factory = self._factory(listeners[name])
-            context = self._tls.context if listeners[name].has_implicit_tls else None
+            context = self.tls.context if listeners[name].has_implicit_tls else None
             server = await asyncio.get_running_loop().create_server(
                 factory, sock=sock, ssl=context, ssl_handshake_timeout=_HANDSHAKE_S if context else None
             )
             self._servers.append(server)
 
     def _factory(self, listener: ListenerConfig) -> Callable[[], asyncio.BaseProtocol]:
+        if listener.protocol in _READING:
+            if self._reading is None:
+                self._reading = Reading(self)
+            return self._reading.factory(listener)
         if listener.protocol not in _SMTP:
             raise BdmtaError(f"{listener.name}: {listener.protocol} is not served by an edge")
         smtp = SmtpListener(
@@ -119,8 +128,8 @@ class Edge:
         )  # fmt: skip
         server = SmtpServer(
             chain=lambda: self._chains[listener.policies], router=self.router, acceptance=self.acceptance,
-            authenticator=self.authenticator, sessions=self.sessions, clock=self._clock, executor=self._executor, log=self._log,
-            incoming=self._incoming, tls=self._tls.context,
+            authenticator=self.authenticator, sessions=self.sessions, clock=self.clock, executor=self._executor, log=self.log,
+            incoming=self.incoming, tls=self.tls.context,
         )  # fmt: skip
         self._smtp_servers.append(server)
         return lambda: SmtpProtocol(server, smtp)
@@ -146,31 +155,32 @@ class Edge:
             admits=listener.admits,
         )
 
-    def _incoming(self) -> Incoming:
+    def incoming(self) -> Incoming:
+        """A letter about to arrive."""
         return Incoming(
             self.site.incoming_dir, self._executor, self.site.config.mail.memory_octets, self.commit.space
         )
 
     def _services(self, name: str) -> Services:
         return Services(
-            clock=self._clock, examiner=self.examiner, state=FileState(self.site.state_dir, name, self._clock),
-            log=self._log.bind(policy=name),
+            clock=self.clock, examiner=self.examiner, state=FileState(self.site.state_dir, name, self.clock),
+            log=self.log.bind(policy=name),
         )  # fmt: skip
 
     def _load_chains(self) -> None:
         files = {listener.policies for listener in self.site.config.listeners()} | {self.site.config.policies.file}
-        self._chains = {file: load_chain(Path(file), self._services, self._log) for file in files}
+        self._chains = {file: load_chain(Path(file), self._services, self.log) for file in files}
 
     def reload(self) -> None:
         """SIGHUP: fresh chain, certificate and accounts; what is broken keeps the old one and says so."""
         self.watch.current(look_now=True)
-        for what, renew in (("policies", self._load_chains), ("certificate", self._tls.reload)):
+        for what, renew in (("policies", self._load_chains), ("certificate", self.tls.reload)):
             try:
                 renew()
             except (BdmtaError, OSError, ssl.SSLError) as error:
-                self._log.error("not reloaded, the old one stays", what=what, reason=str(error))
+                self.log.error("not reloaded, the old one stays", what=what, reason=str(error))
             else:
-                self._log.info("reloaded", what=what)
+                self.log.info("reloaded", what=what)
 
     def _renew_hash(self, address: str, hashed: str) -> None:
         self._tasks.start(self.office.send("renew_hash", address=address, renewed=hashed), "renew hash")
@@ -182,6 +192,8 @@ class Edge:
         for smtp in self._smtp_servers:
             smtp.draining = True
         await asyncio.gather(*(smtp.live.drain(grace_s) for smtp in self._smtp_servers))
+        if self._reading is not None:
+            await self._reading.stop()
         await self._tasks.finish(5)
         await self.commit.drain()
         await self.examiner.close()

@@ -1,0 +1,114 @@
+"""IMAP and POP3 in an edge: the mailboxes it has open, and the listeners' factories."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from bdmta.config.listeners import ListenerConfig
+from bdmta.delivery import limit_of
+from bdmta.imap import ImapServer, ImapSettings, Room, make_imap_protocol
+from bdmta.imap.render import rules
+from bdmta.pop3 import Pop3Server, Pop3Settings, make_pop3_protocol
+from storage.box import Mailboxes
+from storage.box_quota import LimitedQuota
+from storage.maildir import mailbox_dir
+from storage.quota import Limit, Quota
+
+if TYPE_CHECKING:
+    from bdmta.service.edge import Edge
+
+_THREADS = 8
+_NO_LIMIT = Limit(0, 0)
+
+
+class PublishedMail:
+    """Where the mailboxes of the published directory are, and how full they may get."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._mail_root = edge.site.mail_root
+        self._index_dir = edge.site.index_dir
+        self._watch = edge.watch
+        self._quota: Quota = edge.quota
+        self._addresses: dict[str, str] = {}  # by the Maildir's folder, of mailboxes that somebody opened
+
+    def locate(self, address: str) -> tuple[str, str]:
+        """The Maildir's folder and the index's file, which lies outside of it (contract 5)."""
+        folder = mailbox_dir(self._mail_root, address)
+        self._addresses[folder] = address
+        return folder, os.path.join(self._index_dir, os.path.relpath(folder, self._mail_root) + ".db")
+
+    def room(self, address: str) -> Room:
+        """What the mailbox holds and may hold. Blocks when its letters must be summed."""
+        folder, _ = self.locate(address)
+        limit, used = self.limit(folder), self._quota.usage(folder)
+        return Room(used.octets, used.letters, limit.octets, limit.letters)
+
+    def limit(self, folder: str) -> Limit:
+        """The quota of the mailbox in `folder`."""
+        address = self._addresses.get(folder)
+        entry = self._watch.current().mailbox(address) if address is not None else None
+        return limit_of(entry) if entry is not None else _NO_LIMIT
+
+
+class Reading:
+    """The IMAP and POP3 servers of one edge; all its sessions share the open mailboxes."""
+
+    def __init__(self, edge: Edge) -> None:
+        site, config = edge.site, edge.site.config
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="read")
+        mail = PublishedMail(edge)
+        self._mailboxes = Mailboxes(
+            rules=rules(fold_diacritics=True), clock=edge.clock, host=config.server.hostname,
+            executor=self._executor, quota=LimitedQuota(edge.quota, mail.limit),
+        )  # fmt: skip
+        os.makedirs(site.index_dir, mode=0o700, exist_ok=True)
+        offset = edge.clock.now().astimezone(ZoneInfo(config.clock.timezone)).utcoffset() or timedelta()
+        self._imap = ImapServer(
+            settings=ImapSettings(
+                hostname=config.server.hostname,
+                idle_timeout_s=config.imap.idle_timeout_s,
+                login_timeout_s=config.imap.login_timeout_s,
+                max_line_octets=config.imap.max_line_octets,
+                max_literal_octets=config.imap.max_literal_octets,
+                sessions_per_address=config.limits.sessions_per_address,
+                max_sessions=config.limits.max_sessions,
+                offset_s=int(offset.total_seconds()),
+                trusts=edge.trusted.__contains__,
+            ),
+            authenticator=edge.authenticator, mailboxes=self._mailboxes, mail=mail, sessions=edge.sessions,
+            facts=edge.facts, clock=edge.clock, executor=self._executor, log=edge.log, fold=self._mailboxes.rules.fold,
+            incoming=edge.incoming, tls=edge.tls.context,
+        )  # fmt: skip
+        self._pop3 = Pop3Server(
+            settings=Pop3Settings(
+                hostname=config.server.hostname,
+                idle_timeout_s=config.pop3.idle_timeout_s,
+                login_timeout_s=config.pop3.login_timeout_s,
+                sessions_per_address=config.limits.sessions_per_address,
+                max_sessions=config.limits.max_sessions,
+                trusts=edge.trusted.__contains__,
+            ),
+            authenticator=edge.authenticator, mailboxes=self._mailboxes, mail=mail, sessions=edge.sessions,
+            facts=edge.facts, clock=edge.clock, executor=self._executor, log=edge.log, tls=edge.tls.context,
+        )  # fmt: skip
+
+    def factory(self, listener: ListenerConfig) -> Callable[[], asyncio.Protocol]:
+        """What makes the listener's protocols."""
+        tls = listener.has_implicit_tls
+        if listener.protocol in ("imap", "imaps"):
+            return make_imap_protocol(self._imap, implicit_tls=tls, admits=listener.admits)
+        return make_pop3_protocol(self._pop3, implicit_tls=tls, admits=listener.admits)
+
+    async def stop(self) -> None:
+        """End the sessions and let the mailboxes go."""
+        self._imap.draining = self._pop3.draining = True
+        for protocol in [*self._imap.live, *self._pop3.live]:
+            protocol.shut_down()
+        await self._mailboxes.run(self._mailboxes.close)
+        self._executor.shutdown(wait=True)

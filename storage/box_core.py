@@ -16,7 +16,19 @@ from storage.box_state import State, counted, empty_columns, with_arrived, with_
 from storage.box_sync import FolderLost, Found, Sync
 from storage.box_types import SEEN, Columns, Counts, keyword_bit
 from storage.errors import NotFound
-from storage.index_folder import Agreed, Saved, agree, folder_id, folder_row, load, save, take_recent, wants_saving
+from storage.index_folder import (
+    Agreed,
+    Saved,
+    agree,
+    folder_id,
+    folder_row,
+    known_uidnext,
+    load,
+    save,
+    take_recent,
+    tell_uidnext,
+    wants_saving,
+)
 from storage.index_letters import forget_letters
 from storage.inotify import Watch
 from storage.keywords import Keywords
@@ -67,10 +79,16 @@ class BoxCore:
             now=boxes.clock.time,
             new_uidvalidity=lambda: next_uidvalidity(self.mailbox.path, boxes.clock.time()),
             unique=boxes.unique_base,
+            told_uidnext=self._told_uidnext,
         )
 
-    # -- what it looks like
-    # -----------------------------------------------------------------------------------------------------
+    def _told_uidnext(self) -> int:
+        """Return the next UID that any process has told of, as far as the index knows."""
+        try:
+            with self.mailbox.index.reading() as connection:
+                return known_uidnext(connection, self.name, self.state.uidvalidity)
+        except sqlite3.Error:
+            return 1
 
     @property
     def columns(self) -> Columns:
@@ -109,9 +127,6 @@ class BoxCore:
     def first_unseen_row(self) -> int | None:
         """Row of the first unseen letter of `columns`. Memory."""
         return next((row for row, flags in enumerate(self.state.columns.flags) if not flags & SEEN), None)
-
-    # -- opening and closing
-    # ----------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
         """Take the kept state if the folder still looks as it did then, else scan. Blocks. Raises NotFound."""
@@ -227,9 +242,6 @@ class BoxCore:
             return None
         return stamp
 
-    # -- up to date
-    # -------------------------------------------------------------------------------------------------------------
-
     def is_dirty(self) -> bool:
         """Whether `refresh` would have something to look at. A few µs."""
         if self._must_scan or self.is_lost:
@@ -321,6 +333,7 @@ class BoxCore:
                 agreed = self._agree(
                     connection, folder, state, [] if is_first else changed_uids, bool(gone_uids), floor, is_first
                 )
+                tell_uidnext(connection, folder, state.uidnext)
                 if gone_uids:
                     forget_letters(connection, folder, gone_uids)
                 is_long = wants_saving(connection, folder)
@@ -389,9 +402,6 @@ class BoxCore:
         """Make this the newest state and wake whoever waits."""
         self.state = state
         self._notify()
-
-    # -- recent, keywords, listeners
-    # --------------------------------------------------------------------------------------------
 
     def take_recent(self) -> int:
         r"""Return the first UID that is \Recent to a session that selects now; later sessions begin after. Blocks."""

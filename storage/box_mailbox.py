@@ -43,9 +43,6 @@ class Mailbox:
         self.boxes.used_index(self._index)
         return self._index
 
-    # -- folders
-    # ----------------------------------------------------------------------------------------------------------------
-
     def folders(self) -> list[FolderInfo]:
         """Every folder, INBOX first, then by name; levels without a folder of their own are listed not selectable.
 
@@ -127,9 +124,6 @@ class Mailbox:
     def unsubscribe(self, name: str) -> None:
         """Take from the subscriptions. Blocks."""
         subscriptions.change_subscriptions(self.path, remove=name)
-
-    # -- letters
-    # ----------------------------------------------------------------------------------------------------------------
 
     def status(self, name: str) -> Status:
         """A folder's figures, from memory or the index when those can be trusted, else by a scan.

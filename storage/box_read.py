@@ -34,9 +34,6 @@ class Box(BoxCore):
     _unread: set[int] | None = None  # UIDs that the index does not know; None: not looked up yet
     _fields: dict[str, tuple[array[int], list[Any]]]
 
-    # -- octets ------------------------------------------------------------------------------------------------------
-    # -----------
-
     def octets(self, uid: int) -> Octets:
         """The letter with CRLF line ends: bytes, or a read-only mmap from 1 MiB.
 
@@ -99,9 +96,6 @@ class Box(BoxCore):
                         except OSError:
                             continue
         return out
-
-    # -- the index
-    # --------------------------------------------------------------------------------------------------------------
 
     def prepare(self, uids: Sequence[int]) -> int:
         """Read those letters that the index does not know yet, many at once in the builders; how many were read.

@@ -18,8 +18,9 @@ from storage.box_info import arrival_order, flags_of, is_letter_name, sizes_in, 
 from storage.box_state import Arrived, State
 from storage.errors import NotFound
 from storage.scan_folder import Scan, Stamp, scan
-from storage.uidlist import News, UidList
+from storage.uidlist import News, Remembered, UidList
 
+_LOST_UIDS = 100  # others may have given so many since we last looked, when the uidlist is lost
 _DEAD_LINES = 1000  # more lines of gone letters than this, and than living ones: the uidlist is written anew
 
 
@@ -63,19 +64,18 @@ class Sync:
         now: Callable[[], float],
         new_uidvalidity: Callable[[], int],
         unique: Callable[[], str],
+        told_uidnext: Callable[[], int],
     ) -> None:
         self.folder = folder
         self.uidlist = uidlist
         self._now = now
         self._new_uidvalidity = new_uidvalidity
         self._unique = unique
+        self._told_uidnext = told_uidnext
         self._listed: dict[str, int] = {}  # lines of the uidlist whose letters are not in the state
         self._relisted: dict[str, int] = {}  # letters of the state that others listed again under another UID
         self._uid_of: dict[str, int] = {}
         self._uid_of_bases: list[str] | None = None
-
-    # -- the look
-    # ---------------------------------------------------------------------------------------------------------------
 
     def look(self, state: State, events: tuple[dict[str, bool], dict[str, bool]] | None = None) -> Found:
         """Compare by events (names that came and went, from inotify) or by reading both directories.
@@ -184,9 +184,6 @@ class Sync:
         if again.stamp is None or again.stamp != names.stamp:
             names.stamp = None
 
-    # -- letters that came
-    # ------------------------------------------------------------------------------------------------------
-
     def _arrive(self, state: State, names: Names) -> list[Arrived]:
         """Give every letter that has none a UID, move new/ to cur/, and return those that the state lacks."""
         uid_of = self.uid_of(state)
@@ -216,10 +213,8 @@ class Sync:
         Raises FolderLost when the UIDVALIDITY is another.
         """
         if news is None:
-            if state.uidvalidity:
-                self.uidlist.write_back(
-                    state.uidvalidity, state.uidnext, list(zip(state.columns.uid, state.bases, strict=True))
-                )
+            if (remembered := self._remembered(state)) is not None:
+                self.uidlist.write_back(remembered)
             return
         if state.uidvalidity and self.uidlist.known.uidvalidity != state.uidvalidity:
             raise FolderLost(f"{self.folder} has another UIDVALIDITY now")
@@ -232,6 +227,13 @@ class Sync:
                 self._listed[base] = uid
             elif uid > known:
                 self._relisted[base] = uid
+
+    def _remembered(self, state: State) -> Remembered | None:
+        """What a lost uidlist is made of again: clients then download nothing anew, and no UID is given twice."""
+        if not state.uidvalidity or os.path.exists(self.uidlist.path):
+            return None
+        next_uid = max(state.uidnext, self._told_uidnext()) + _LOST_UIDS
+        return state.uidvalidity, next_uid, list(zip(state.columns.uid, state.bases, strict=True))
 
     def _unknown(self, state: State, names: Names) -> list[str]:
         uid_of = self.uid_of(state)
@@ -274,7 +276,7 @@ class Sync:
             waiting = [base for base in self._unknown(state, names) if self._uid_for(state, base) is None]
             return sorted(waiting, key=arrival_order)
 
-        _, added = self.uidlist.assign(self._new_uidvalidity, place)
+        added = self.uidlist.assign(self._new_uidvalidity, place, self._remembered(state))
         self._listed.update((base, uid) for uid, base in added)
 
     def place(self, state: State, put: Callable[[], list[tuple[str, str]]]) -> tuple[Found, list[int]]:
@@ -293,7 +295,7 @@ class Sync:
 
         if not self.uidlist.known.inode and state.uidvalidity:
             self._note(state, self.uidlist.read())
-        _, added = self.uidlist.assign(self._new_uidvalidity, inside)
+        added = self.uidlist.assign(self._new_uidvalidity, inside, self._remembered(state))
         self._listed.update((base, uid) for uid, base in added)
         found = Found(
             arrived=self._arrivals(state, names),
@@ -390,9 +392,6 @@ class Sync:
             return None
         return Arrived(uid, base, info, flags_of(info), size, int(stat.st_mtime))
 
-    # -- letters that changed or went
-    # -------------------------------------------------------------------------------------------
-
     def _sort_known(self, state: State, names: Names, found: Found) -> None:
         uid_of = self.uid_of(state)
         for base, info in names.seen.items():
@@ -411,9 +410,6 @@ class Sync:
         self._relisted.clear()
         found.gone = sorted(set(found.gone))
         found.changed.sort()
-
-    # -- keeping the list short
-    # -------------------------------------------------------------------------------------------------
 
     def compact_if_long(self, state: State) -> bool:
         """Write the uidlist anew when most of its lines are of letters that are gone; whether it was done."""

@@ -37,9 +37,6 @@ class View:
         self._on_close = on_close
         self.is_closed = False
 
-    # -- looking
-    # ----------------------------------------------------------------------------------------------------------------
-
     @property
     def recent_row(self) -> int:
         r"""Rows from here on are \Recent in this session."""
@@ -57,9 +54,6 @@ class View:
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.columns.uid)
-
-    # -- news --------------------------------------------------------------------------------------------------------
-    # -----------
 
     def has_news(self) -> bool:
         """Whether `poll` may have something to say. Memory."""
@@ -135,9 +129,6 @@ class View:
             self._event.clear()
         return True
 
-    # -- changing
-    # ---------------------------------------------------------------------------------------------------------------
-
     def store(
         self,
         rows: Sequence[int],
@@ -158,7 +149,7 @@ class View:
         uids = self.uids_of(rows)
         outcome = box_change.store_flags(self.box, uids, change, mask, unchanged_since)
         self._own.update(zip(outcome.changed, outcome.modseqs, strict=True))
-        self._adopt_flags(outcome.changed)
+        self._adopt_flags(uids)
         if not outcome.modified and not self._dead and len(self._state.bases) <= len(self.box.state.bases):
             gone = set(self.box.gone_uids[self._state.gone_count :])
             if not gone:

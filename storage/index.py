@@ -13,13 +13,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 _BUSY_MS = 10_000
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE folder (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL, highestmodseq INTEGER NOT NULL,
-    log_floor INTEGER NOT NULL, first_recent INTEGER NOT NULL DEFAULT 1);
+    log_floor INTEGER NOT NULL, first_recent INTEGER NOT NULL DEFAULT 1, uidnext INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE state (
     folder INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, uidnext INTEGER NOT NULL, stamp TEXT NOT NULL, uidlist TEXT
     NOT NULL, counts TEXT NOT NULL,

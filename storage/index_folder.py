@@ -66,6 +66,18 @@ def folder_id(connection: sqlite3.Connection, name: str) -> tuple[int, int, int]
     return (row[0], row[1], row[2]) if row else None
 
 
+def tell_uidnext(connection: sqlite3.Connection, folder: int, uidnext: int) -> None:
+    """Record the next UID: a lost uidlist is then not begun below it. Within a write transaction."""
+    connection.execute("UPDATE folder SET uidnext = ? WHERE id = ? AND uidnext < ?", (uidnext, folder, uidnext))
+
+
+def known_uidnext(connection: sqlite3.Connection, name: str, uidvalidity: int) -> int:
+    """Return the next UID as far as any process told the index; 1 when it knows nothing."""
+    query = "SELECT uidnext FROM folder WHERE name = ? AND uidvalidity = ?"
+    row = connection.execute(query, (name, uidvalidity)).fetchone()
+    return int(row[0]) if row else 1
+
+
 def forget_folder(connection: sqlite3.Connection, folder: int) -> None:
     """Remove all that the index holds of a folder."""
     span = (folder << 32, (folder << 32) | 0xFFFFFFFF)

@@ -43,7 +43,8 @@ def insert_letters(connection: sqlite3.Connection, folder: int, rows: Sequence[L
 def _field_row(key: int, size: int, r: Rendered) -> tuple[Any, ...]:
     return (
         key, size, r.header_octets, r.subject, r.from_, r.to, r.cc, r.bcc, r.base_subject, r.sort_from, r.sort_to,
-        r.sort_cc, r.sent_at, r.sent_day, r.message_id, "\n".join(r.references), int(r.is_reply), array("Q", r.spans).tobytes(),
+        r.sort_cc, r.sent_at, r.sent_day, r.message_id, "\n".join(r.references), int(r.is_reply),
+        array("Q", r.spans).tobytes(),
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from storage.uidlist_lock import uidlist_lock
 
+Remembered = tuple[int, int, list[tuple[int, str]]]  # uidvalidity, next UID, (UID, base) of what is known
 FILE_NAME = "dovecot-uidlist"
 UID_MAX = 0xFFFFFFFF
 
@@ -105,41 +106,37 @@ class UidList:
         self,
         uidvalidity: Callable[[], int],
         place: Callable[[News, int], Sequence[str]],
-    ) -> tuple[News, list[tuple[int, str]]]:
-        """Give UIDs under the lock; on disk when it returns.
+        remembered: Remembered | None = None,
+    ) -> list[tuple[int, str]]:
+        """Give UIDs under the lock, on disk when it returns, and return them with their names.
 
-        `place(news, next_uid)` gets what others listed meanwhile, puts its files in place and returns their base
-        names in UID order; names already
-        listed must not be among them. Returns the news and what was added. With no file, or one that is broken, a new
-        one is made by `uidvalidity()`.
+        `place(news, next_uid)` gets what others listed meanwhile, puts its files in place and returns their base names
+        in UID order; names already listed must not be among them. With no file, or one that is broken, a new one is
+        made of what is `remembered`, else with the UIDVALIDITY of `uidvalidity()`.
         """
         with uidlist_lock(self.folder):
             news = self.read()
+            listed: list[tuple[int, str]] = []
             if news is None:
-                self.known = Known(uidvalidity=uidvalidity())
-                news = News(whole=True)
+                known_validity, next_uid, listed = remembered or (uidvalidity(), 1, [])
+                self.known = Known(uidvalidity=known_validity, next_uid=next_uid)
+                news = News(whole=True, entries=listed)
             bases = place(news, self.known.next_uid)
             first = self.known.next_uid
             added = list(zip(range(first, first + len(bases)), bases, strict=True))
             if self.known.inode == 0:
-                self._write_whole(added)
+                self._write_whole(listed + added)
             elif self.known.header.startswith(b"1 "):  # version 1, of very old servers: write it anew as version 3
                 with open(self.path, "rb") as file:
                     listed = list(parse_lines(file.read(self.known.offset).partition(b"\n")[2], above_uid=0))
                 self._write_whole(listed + added)
             elif added:
                 self._append(added)
-        return news, added
+        return added
 
-    def write_back(self, uidvalidity: int, next_uid: int, entries: list[tuple[int, str]]) -> None:
-        """Make the file again from what is remembered, when it was lost: clients then download nothing again.
-
-        No-op if it is there.
-        """
-        with uidlist_lock(self.folder):
-            if self.read() is None:
-                self.known = Known(uidvalidity=uidvalidity, next_uid=next_uid)
-                self._write_whole(entries)
+    def write_back(self, remembered: Remembered) -> None:
+        """Make the file again from what is remembered, when it was lost. Does nothing when it is there."""
+        self.assign(lambda: remembered[0], lambda news, next_uid: [], remembered)
 
     def _append(self, added: list[tuple[int, str]]) -> None:
         octets = render_lines(added)

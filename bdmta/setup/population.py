@@ -96,5 +96,5 @@ def _compose(site: Site, letter: SampleLetter, clock: Clock) -> bytes:
     message["Subject"] = letter.subject
     message["Date"] = clock.now()
     message["Message-ID"] = f"<{generate()}@{site.config.server.hostname}>"
-    message.set_content(letter.text, cte="quoted-printable")
+    message.set_content(letter.text, cte="8bit")
     return message.as_bytes()

@@ -23,13 +23,16 @@ from bdmta.setup.inspection import can_enter, inspect
 from bdmta.setup.published import inspect_dns
 from bdmta.site import Site, find_config
 from bdmta.testing.clock import FakeClock
+from tests.unit.bdmta.free_ports import free_base_port
 
 PROJECT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
-    return create_site(Wish(folder=str(tmp_path / "s"), domains=("test.local",), base_port=23_000), FakeClock())[0]
+    return create_site(
+        Wish(folder=str(tmp_path / "s"), domains=("test.local",), base_port=free_base_port()), FakeClock()
+    )[0]
 
 
 def states(site: Site, check: str) -> list[str]:
@@ -266,7 +269,8 @@ def test_status_of_a_site_that_rests(site: Site, capsys: pytest.CaptureFixture[s
     assert printed["mailboxes"] == {"active": 1}
     assert printed["queue"] == {"letters": 0}
     assert printed["listeners"][0] == {
-        "name": "smtp", "protocol": "smtp", "address": "127.0.0.1", "port": 23025, "answers": False
+        "name": "smtp", "protocol": "smtp", "address": "127.0.0.1", "port": site.config.listen.base_port + 25,
+        "answers": False,
     }  # fmt: skip
     assert run(["status", "-c", site.config_path]) == 0
     assert "not running" in capsys.readouterr().out

@@ -25,12 +25,13 @@ from bdmta.setup.inspection import inspect
 from bdmta.site import Site
 from bdmta.testing.clock import FakeClock
 from storage.directory import Directory
+from tests.unit.bdmta.free_ports import free_base_port
 
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Site, dict[str, str]]:
     folder = tmp_path_factory.mktemp("demo")
-    wish = Wish(folder=str(folder), domains=("binhduong.gov.vn",), base_port=21_000, is_demo=True)
+    wish = Wish(folder=str(folder), domains=("binhduong.gov.vn",), base_port=free_base_port(), is_demo=True)
     site, accounts = create_site(wish, FakeClock())
     return site, {account.address: account.password for account in accounts}
 

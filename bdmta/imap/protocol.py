@@ -35,7 +35,6 @@ class ImapProtocol(asyncio.Protocol):
         "_admits",
         "_can_write",
         "_entered",
-        "_interrupts",
         "_is_ending",
         "_is_idle",
         "_is_paused",
@@ -44,6 +43,7 @@ class ImapProtocol(asyncio.Protocol):
         "_slice_at",
         "_transport",
         "_waiter",
+        "_wake_at",
         "_worker",
         "_write_waiter",
         "bounds",
@@ -72,7 +72,7 @@ class ImapProtocol(asyncio.Protocol):
         self._can_write = True
         self._is_paused = False
         self._is_idle = False  # within IDLE: changes and notices may be told at once
-        self._interrupts = False  # the worker waits for news and may be interrupted
+        self._wake_at = _NEVER  # when it says again that it lives
         self._entered = False
         self._is_ending = False  # the peer has closed its side
         self._slice_at = 0.0
@@ -119,7 +119,7 @@ class ImapProtocol(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The peer will say no more; it still gets the answers to what it said (TLS knows no half-closed state)."""
-        if self._worker is None or self._interrupts or self._waiter is not None:
+        if self._worker is None or self._waiter is not None:
             return False
         self._is_ending = True
         return not self.has_tls
@@ -142,9 +142,10 @@ class ImapProtocol(asyncio.Protocol):
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
-        elif self._interrupts and self._worker is not None:
-            self._interrupts = False
-            self._worker.cancel()
+
+    def _wake_from_thread(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(self._wake)
 
     def pause_writing(self) -> None:
         """The peer does not take what it asked for."""
@@ -341,29 +342,36 @@ class ImapProtocol(asyncio.Protocol):
         return bool(self.framer.buffer)
 
     async def news(self, view: View | None, timeout_s: float) -> bool:
-        """Wait for changes of the folder or for the peer, in this one task: octets that arrive interrupt the wait."""
+        """Wait for changes of the folder or for the peer, in this one task and without a timer of its own."""
         self._resume()
-        self._is_idle = True
+        now = self._loop.time()
         if self.deadline == _NEVER:
-            self.deadline = self._loop.time() + self.server.settings.idle_timeout_s
+            self.deadline = now + self.server.settings.idle_timeout_s
+        if view is not None:
+            view.box.mailbox.boxes.attach(self._loop)
+            view.box.listen(id(self), self._wake_from_thread)
+        self._is_idle = True
+        self._wake_at = now + timeout_s
         try:
-            if view is None:
+            while not self.framer.buffer and not (view is not None and (view.has_news() or view.box.is_dirty())):
+                if self._loop.time() >= self._wake_at:
+                    return False
                 self._waiter = self._loop.create_future()
-                await asyncio.wait_for(self._waiter, timeout_s)
-                return True
-            self._interrupts = True
-            return await view.wait(timeout_s)
-        except TimeoutError:
-            return False
-        except asyncio.CancelledError:
-            if self._interrupts or self._transport is None or not self.framer.buffer:
-                raise
-            if self._worker is not None:
-                self._worker.uncancel()
+                await self._waiter
+                if self._transport is None:
+                    raise Gone
             return True
         finally:
-            self._is_idle = self._interrupts = False
             self._waiter = None
+            self._is_idle = False
+            self._wake_at = _NEVER
+            if view is not None:
+                view.box.listen(id(self), None)
+
+    def tick(self, now: float, *, is_slow: bool) -> None:
+        """The server's sweep: an idle session looks whether it must say that it lives, or missed something."""
+        if self._is_idle and (now >= self._wake_at or is_slow or (view := self.session.view) is None or not view.box.has_watch):
+            self._wake()
 
     async def start_tls(self) -> None:
         """Answer STARTTLS and upgrade. Octets that stand behind it in the clear end the session (CVE-2011-0411)."""

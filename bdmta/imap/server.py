@@ -15,7 +15,8 @@ from bdmta.clock import Clock
 from storage.box import Mailboxes
 from storage.incoming import Incoming
 
-SWEEP_S = 5.0
+SWEEP_S = 0.5
+SLOW_SWEEPS = 60  # each so many, folders with inotify are looked at too: the kernel may have dropped its word
 
 
 class Authenticator(Protocol):
@@ -109,6 +110,7 @@ class ImapServer:
     accounts: Counter[str] = field(default_factory=Counter)
     draining: bool = False
     _sweeper: asyncio.TimerHandle | None = None
+    _sweeps: int = 0
 
     def announce(self, text: str) -> None:
         """Tell every logged-in session now: `* OK [ALERT] text` (RFC 3501 §7.1)."""
@@ -131,8 +133,12 @@ class ImapServer:
     def _sweep(self) -> None:
         """One timer for all sessions: an idle one costs none of its own."""
         loop = asyncio.get_running_loop()
-        self._sweeper = loop.call_later(SWEEP_S if self.settings.login_timeout_s > SWEEP_S else 0.2, self._sweep)
+        self._sweeper = loop.call_later(SWEEP_S, self._sweep)
+        self._sweeps += 1
         now = loop.time()
+        is_slow = self._sweeps % SLOW_SWEEPS == 0
         for protocol in list(self.live):
             if protocol.deadline < now:
                 protocol.timed_out()
+            else:
+                protocol.tick(now, is_slow=is_slow)

@@ -16,9 +16,10 @@ import socket
 import subprocess
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import bdmta
 from bdmta.examine import codec
@@ -31,6 +32,8 @@ from bdmta.message import Message
 
 if TYPE_CHECKING:
     from bdmta.site import Site
+
+_T = TypeVar("_T")
 
 INLINE_OCTETS = 256 * 1024
 _BLOCKING_OCTETS = 512 * 1024
@@ -168,12 +171,16 @@ class ExaminerPool:
                 pass
         return await self._shared(key, message)
 
+    async def texts(self, message: Message) -> tuple[tuple[str, str], ...]:
+        """The words of every attached document, `(path, text)`. Raises ExaminerError as `inventory` does."""
+        return await self._ask(message, "texts", _decoded_texts)
+
     async def _shared(self, key: bytes, message: Message) -> Inventory:
         """Ask a worker, once for all who want the same letter's inventory meanwhile."""
         future: asyncio.Future[Inventory] = asyncio.get_running_loop().create_future()
         self._under_way[key] = future
         try:
-            inventory = self._keep(key, await self._ask(message))
+            inventory = self._keep(key, await self._ask(message, "inventory", codec.decode))
             future.set_result(inventory)
             return inventory
         except BaseException as error:
@@ -195,26 +202,26 @@ class ExaminerPool:
             return _digest(message)
         return await asyncio.get_running_loop().run_in_executor(self._executor, _digest, message)
 
-    async def _ask(self, message: Message) -> Inventory:
+    async def _ask(self, message: Message, task: str, decode: Callable[[bytes], _T]) -> _T:
         if not self._is_open:
             raise ExaminerError("the examiner is not running")
         self.asked_count += 1
         descriptor = await self._descriptor(message)
         try:
             worker = await self._idle.get() or self._spawn()
-            return await self._ask_worker(worker, descriptor)
+            return await self._ask_worker(worker, descriptor, task, decode)
         finally:
             os.close(descriptor)
 
-    async def _ask_worker(self, worker: _Worker, descriptor: int) -> Inventory:
-        request = json.dumps({"task": "inventory", "bounds": dataclasses.asdict(self._bounds)}).encode("ascii")
+    async def _ask_worker(self, worker: _Worker, descriptor: int, task: str, decode: Callable[[bytes], _T]) -> _T:
+        request = json.dumps({"task": task, "bounds": dataclasses.asdict(self._bounds)}).encode("ascii")
         answered = False
         try:
             async with asyncio.timeout(self._answer_s):
                 octets = await worker.ask(request, descriptor)
-            inventory = codec.decode(octets)
+            answer = decode(octets)
             answered = True
-            return inventory
+            return answer
         except (OSError, EOFError, TimeoutError, codec.DecodeError) as error:
             self.failed_count += 1
             if self._log is not None:
@@ -250,6 +257,13 @@ class ExaminerPool:
         if len(octets) <= _BLOCKING_OCTETS:
             return _memfd(octets)
         return await asyncio.get_running_loop().run_in_executor(self._executor, _memfd, octets)
+
+
+def _decoded_texts(octets: bytes) -> tuple[tuple[str, str], ...]:
+    try:
+        return tuple((str(path), str(text)) for path, text in json.loads(octets))
+    except (ValueError, TypeError) as error:
+        raise codec.DecodeError("texts") from error
 
 
 def _memfd(octets: Any) -> int:

@@ -20,6 +20,7 @@ from bdmta.examine import codec
 from bdmta.examine.bounds import Bounds
 from bdmta.examine.confine import Limits, confine
 from bdmta.examine.walk import take_inventory
+from bdmta.examine.wording import texts_task, warm
 from bdmta.message import Octets, scan
 
 _MAX_REQUEST_OCTETS = 4096
@@ -34,7 +35,7 @@ def inventory(octets: Octets, bounds: Bounds) -> bytes:
     return codec.encode(take_inventory(scan(octets), bounds))
 
 
-TASKS: dict[str, Callable[[Octets, Bounds], bytes]] = {"inventory": inventory}
+TASKS: dict[str, Callable[[Octets, Bounds], bytes]] = {"inventory": inventory, "texts": texts_task}
 """What a worker can be asked, by name."""
 
 
@@ -45,6 +46,7 @@ def main() -> None:
     for name in _WARM_CODECS.split():
         b"a".decode(name, "replace")  # codecs are read from disk when first used, which `confine` may forbid
     scan(b"Content-Type: text/plain\r\n\r\nwarm\r\n")
+    warm()
     confine(limits, int(sys.argv[2]))
     while True:
         request, descriptor = _receive(channel)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
+import importlib
 import io
 import logging
+import pkgutil
+from functools import cache
+from types import ModuleType
 
 from bdmta.examine.bounds import Purse
 from bdmta.examine.errors import OverBound, Unreadable
@@ -11,15 +17,34 @@ from bdmta.examine.errors import OverBound, Unreadable
 _MAX_PAGES = 300
 
 
+@cache
+def load() -> ModuleType | None:
+    """The library with all its modules, imported once (0.2 s); None where it is not installed.
+
+    It imports some only when a document needs them, which a confined worker cannot.
+    """
+    try:
+        library = importlib.import_module("pypdf")
+    except ImportError:
+        return None
+    for module in pkgutil.walk_packages(library.__path__, "pypdf."):
+        with contextlib.suppress(ImportError):  # some are for pictures, and need more than text does
+            importlib.import_module(module.name)
+    for encoding in ("charmap", "utf-16-be", "utf-16-le", "latin-1", "mac-roman", "cp1252"):
+        codecs.lookup(encoding)
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    return library
+
+
 def words(octets: bytes, max_characters: int, purse: Purse) -> str:
     """The text of its pages, and of form fields and notes on them. Raises Unreadable, OverBound."""
-    import pypdf  # heavy: only a worker that meets a PDF pays for it
-
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    library = load()
+    if library is None:
+        raise Unreadable("pdf: no library")
     out: list[str] = []
     room = max_characters
     try:
-        reader = pypdf.PdfReader(io.BytesIO(octets), strict=False)
+        reader = library.PdfReader(io.BytesIO(octets), strict=False)
         if reader.is_encrypted:
             reader.decrypt("")
         for number, page in enumerate(reader.pages):

@@ -249,7 +249,7 @@ class BoxCore:
         watch = self._watch
         if watch is not None:
             self.mailbox.boxes.watcher.drain()
-            return self.mailbox.boxes.watcher.has_events(watch)
+            return self.mailbox.boxes.watcher.has_events(watch) or self.sync.uidlist.has_changed()
         return self._stamp is None or _stamp_or_none(self.path) != self._stamp
 
     def refresh(self, *, force: bool = False) -> bool:
@@ -261,7 +261,7 @@ class BoxCore:
             if self.is_lost:
                 raise FolderLost(f"{self.name} is gone")
             events = self._events(force)
-            if events is not None and not events[0] and not events[1] and self.state.uidvalidity:
+            if events == _NO_EVENTS and self.state.uidvalidity and not self.sync.uidlist.has_changed():
                 return False
             try:
                 found = self.sync.look(self.state, events)

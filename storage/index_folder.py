@@ -141,8 +141,7 @@ def agree(
         (folder, modseq, array("I", uids).tobytes(), array("I", [unlogged[uid] for uid in uids]).tobytes()),
     )
     connection.execute("UPDATE folder SET highestmodseq = ? WHERE id = ?", (modseq, folder))
-    for uid in uids:
-        modseqs.pop(uid, None)
+    modseqs.update(dict.fromkeys(modseqs.keys() & unlogged.keys(), modseq))
     return Agreed(modseq, modseq, modseqs)
 
 

@@ -72,7 +72,11 @@ class Mailing(RuleBasedStateMachine):
         self.mailboxes = [self.world.mailbox(), self.world.mailbox(inotify=False), self.world.mailbox()]
         self.mailboxes[0].create(OTHER)
         self.paths = {name: folder_dir(self.world.path, name) for name in ("INBOX", OTHER)}
-        self.clients = [Client(self.mailboxes[0], "INBOX"), Client(self.mailboxes[1], "INBOX"), Client(self.mailboxes[2], OTHER)]
+        self.clients = [
+            Client(self.mailboxes[0], "INBOX"),
+            Client(self.mailboxes[1], "INBOX"),
+            Client(self.mailboxes[2], OTHER),
+        ]
 
     def fresh(self) -> str:
         self.count += 1
@@ -90,7 +94,11 @@ class Mailing(RuleBasedStateMachine):
         for _ in range(count):
             self.world.deliver(self.fresh(), sub=sub)
 
-    @rule(which=WHICH, info=st.sampled_from([":2,", ":2,S", ":2,FS", ":2,T", ":2,PS", ""]), folder=st.sampled_from(["INBOX", OTHER]))
+    @rule(
+        which=WHICH,
+        info=st.sampled_from([":2,", ":2,S", ":2,FS", ":2,T", ":2,PS", ""]),
+        folder=st.sampled_from(["INBOX", OTHER]),
+    )
     def foreign_flags(self, which: int, info: str, folder: str) -> None:
         if names := self.files(folder):
             name = names[which % len(names)]
@@ -208,7 +216,10 @@ class Mailing(RuleBasedStateMachine):
 
     def on_disk(self) -> Counter[str]:
         return Counter(
-            text_in(f"{path}/{sub}/{name}") for path in self.paths.values() for sub in ("cur", "new") for name in os.listdir(f"{path}/{sub}")
+            text_in(f"{path}/{sub}/{name}")
+            for path in self.paths.values()
+            for sub in ("cur", "new")
+            for name in os.listdir(f"{path}/{sub}")
         )
 
     @invariant()
@@ -271,5 +282,9 @@ def text_in_octets(octets: bytes) -> str:
 
 TestMailing = Mailing.TestCase
 TestMailing.settings = settings(
-    max_examples=30, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck), report_multiple_bugs=False
+    max_examples=30,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    report_multiple_bugs=False,
 )

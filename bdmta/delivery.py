@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from storage.commit import Commit, Delivery, Stored, Target
-from storage.letter import Letter
-from storage.maildir import mailbox_dir
-from storage.quota import Limit, Quota
-from storage.spool import QueueEntry, QueueRecipient
 
 from bdmta.directory.snapshot import MailboxEntry
 from bdmta.envelope import Envelope, Recipient
 from bdmta.routing import Outside, Route
+from storage.commit import Commit, Delivery, Stored, Target
+from storage.errors import NotFound
+from storage.letter import Letter
+from storage.maildir import create_mailbox, mailbox_dir
+from storage.quota import Limit, Quota
+from storage.spool import QueueEntry, QueueRecipient
 
 JUNK = "Junk"
 
@@ -32,10 +33,13 @@ class Placed:
 class Deliverer:
     """The way into the store for one edge."""
 
-    def __init__(self, commit: Commit, quota: Quota, mail_root: str, log: Any) -> None:
+    def __init__(
+        self, commit: Commit, quota: Quota, mail_root: str, find: Callable[[str], MailboxEntry | None], log: Any
+    ) -> None:
         self._commit = commit
         self._quota = quota
         self._mail_root = mail_root
+        self._find = find
         self._log = log
         self._dirs: dict[str, str] = {}
 
@@ -68,10 +72,25 @@ class Deliverer:
         targets += [Target(self.mailbox_dir(a), JUNK, limit_of(e)) for a, e in spam.items()]
         deliveries = [Delivery(letter, tuple(targets))] if targets else []
         entries = _entries(envelope, letter, outside)
-        stored: Stored = await self._commit.store(deliveries, entries)
+        try:
+            stored: Stored = await self._commit.store(deliveries, entries)
+        except NotFound:  # a mailbox that was added, and whose folders somebody has taken away
+            await self._make_folders(targets)
+            stored = await self._commit.store(deliveries, entries)
         by_dir = {self.mailbox_dir(a): e for a, e in (inbox | spam).items()} if stored.crossings else {}
         crossings = tuple((by_dir[where], percent) for where, percent in stored.crossings if where in by_dir)
         return Placed(tuple(inbox), tuple(spam), tuple(o.address for o, _ in outside), crossings)
+
+    async def _make_folders(self, targets: Sequence[Target]) -> None:
+        loop = asyncio.get_running_loop()
+        for target in targets:
+            await loop.run_in_executor(None, create_mailbox, target.mailbox)
+
+    def entries_of(self, crossings: Sequence[tuple[str, int]]) -> list[tuple[MailboxEntry, int]]:
+        """The mailboxes behind their folders, as far as this process has delivered to them."""
+        by_dir = {where: address for address, where in self._dirs.items()}
+        found = ((self._find(by_dir.get(where, "")), percent) for where, percent in crossings)
+        return [(entry, percent) for entry, percent in found if entry is not None]
 
     def _sort(
         self, recipients: Sequence[Recipient], junk: frozenset[str], size_octets: int
@@ -92,7 +111,8 @@ class Deliverer:
                 outside.setdefault(out.address, (out, recipient))
         for address in inbox.keys() & spam.keys():
             del spam[address]  # asked for by two ways, and one of them is clean
-        return inbox, spam, list(outside.values())
+        # Full as a member of a group, and asked for by itself too: that copy was taken at RCPT.
+        return inbox, spam, [waiting for address, waiting in outside.items() if address not in inbox | spam]
 
 
 def limit_of(entry: MailboxEntry) -> Limit:

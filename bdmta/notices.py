@@ -11,8 +11,6 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from storage.letter import Letter
-
 from bdmta.address import Address
 from bdmta.chain import Ruling
 from bdmta.clock import Clock
@@ -24,10 +22,12 @@ from bdmta.policy import Direction
 from bdmta.received import rfc5322_date, trace_fields
 from bdmta.routing import Router
 from bdmta.tasks import Tasks
+from storage.letter import Letter
 
 _REMEMBERED = 1000
+_EXPLAINED_AGAIN_S = 3600.0
 
-_REFUSAL_VI = """Kính gửi {name},
+_REFUSAL_VI = """Kính gửi anh/chị,
 
 Thư anh/chị vừa gửi lúc {time} tới {recipients} đã KHÔNG được chuyển đi.
 
@@ -68,25 +68,27 @@ class Notices:
         self._hostname = hostname
         self._offset = offset
         self._postmaster = postmaster
-        self._explained: OrderedDict[tuple[str, ...], None] = OrderedDict()
+        self._explained: OrderedDict[tuple[str, ...], float] = OrderedDict()
 
     def explain_refusal(self, envelope: Envelope, ruling: Ruling) -> None:
         """Tell the official in full letters why the letter was refused: the reply Outlook shows has no diacritics.
 
-        The same refusal of the same letter, tried again and again by a client, is explained once.
+        The same refusal of the same letter, tried again and again by a client, is explained once an hour.
         """
-        said, account = ruling.refusal, envelope.account
-        if said is None or account is None or said.code < 500:
+        said, account, message = ruling.refusal, envelope.account, ruling.facts.message
+        if said is None or account is None or message is None or said.code < 500:
             return
-        cause = (account.address, said.text, *(r.key for r in envelope.recipients[:20]))
-        if cause in self._explained:
+        letter = message.first("message-id") or message.first("date")
+        cause = (account.address, said.text, letter.text if letter else "", *(r.key for r in envelope.recipients[:20]))
+        now = self._clock.monotonic()
+        if now - self._explained.get(cause, -_EXPLAINED_AGAIN_S) < _EXPLAINED_AGAIN_S:
             return
-        self._explained[cause] = None
+        self._explained[cause] = now
         if len(self._explained) > _REMEMBERED:
             self._explained.popitem(last=False)
         local = envelope.received_at + self._offset
         text = _REFUSAL_VI.format(
-            name=account.address, time=local.strftime("%H:%M ngày %d/%m/%Y"), reason=_reason(ruling),
+            time=local.strftime("%H:%M ngày %d/%m/%Y"), reason=_reason(ruling),
             recipients=", ".join(str(r.address) for r in envelope.recipients[:10]),
             files="".join(f"  - {f.file}: {f.text_vi or f.text}\n" for f in said.findings[:20] if f.file),
             how_to=said.how_to_vi or "sửa lại thư theo lý do nêu trên rồi gửi lại.",
@@ -103,6 +105,10 @@ class Notices:
                 postmaster=self._postmaster(),
             )  # fmt: skip
             self.send(entry.address, f"Hộp thư đã dùng {percent} % dung lượng", text)
+
+    def crossed(self, crossings: Sequence[tuple[str, int]]) -> None:
+        """The same for mailboxes that the store names by their folders (large groups, served after the 250)."""
+        self.warn_of_quota(self._deliverer.entries_of(crossings))
 
     def send(self, to: str, subject: str, text: str) -> None:
         """Write `text` to a mailbox here, in the background."""
@@ -137,5 +143,6 @@ class Notices:
 def _reason(ruling: Ruling) -> str:
     said = ruling.refusal
     assert said is not None
-    article = f" ({said.article} Quy chế ban hành kèm theo Quyết định 82/2009/QĐ-UBND)" if said.article else ""
-    return f"{said.text_vi}{article}"
+    if not said.article or said.article in said.text_vi:
+        return said.text_vi
+    return f"{said.text_vi} ({said.article} Quy chế ban hành kèm theo Quyết định 82/2009/QĐ-UBND)"

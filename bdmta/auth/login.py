@@ -72,8 +72,8 @@ class Authenticator:
         A wrong password makes the next answer wait (`[limits] auth_backoff_s` at the longest); so does an attempt
         made while one waits. Trusted networks never wait.
         """
-        snapshot = self._watch.current()
-        entry = snapshot.login_mailbox(user) or self._watch.current(look_now=True).login_mailbox(user)
+        # Looked at now (one stat): a password changed or a mailbox suspended a moment ago counts at once.
+        entry = self._watch.current(look_now=True).login_mailbox(user)
         key = entry.address if entry is not None else ""
         network = network_of(remote_ip)
         names = (f"account {key or user} {network}", f"network {network}")

@@ -21,6 +21,7 @@ from bdmta.policy import Direction, Mode, Services
 
 _KEYS = ("use", "name", "mode", "timeout_s", "on_error", "options")
 _ON_ERROR = ("defer", "pass", "reject", "quarantine")
+DEFAULT_TIMEOUT_S = 20.0  # longer than the examiner's own time, so that its word comes first
 _generation = itertools.count(1)
 
 ServicesFor = Callable[[str], Services]
@@ -63,7 +64,7 @@ def _step(path: Path, number: int, table: Mapping[str, Any], generation: int, se
         raise ConfigError(f'{where}: use: missing; give an import path such as "policies.sender" or a .py file')
     name = table.get("name", Path(use).stem if use.endswith(".py") else use.rpartition(".")[2])
     where = f"{where} ({name})"
-    timeout_s = table.get("timeout_s", 10)
+    timeout_s = table.get("timeout_s", DEFAULT_TIMEOUT_S)
     if not isinstance(timeout_s, int | float) or not 0 < timeout_s <= 600:
         raise ConfigError(f"{where}: timeout_s: {timeout_s!r}; give seconds between 0 and 600")
     on_error = table.get("on_error", "defer")

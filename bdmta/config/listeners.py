@@ -9,9 +9,8 @@ from bdmta.config.values import IPNetwork, parse_network
 
 STANDARD_PORTS = {
     "smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995,
-    "lmtp": 24, "web": 80,
 }  # fmt: skip
-"""RFC 5321, 6409, 8314, 9051, 1939; LMTP and web as `bdmta init --base-port` counts them."""
+"""RFC 5321, 6409, 8314, 9051, 1939. 24 (LMTP) and 80 (web) are reserved for what is to come."""
 
 IMPLICIT_TLS = frozenset({"submissions", "imaps", "pop3s"})
 

@@ -21,14 +21,13 @@ from bdmta.config.values import (
     ListenerName,
     MailAddress,
     Network,
-    Percent,
     Port,
     Table,
     TimeZone,
     setting,
 )
 
-Protocol = Literal["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "lmtp", "web"]
+Protocol = Literal["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"]
 
 
 class Server(Table):
@@ -65,8 +64,8 @@ class Listen(Table):
     )
     base_port: Port = setting(0, "Added to each standard port, so that 10000 makes SMTP 10025 and IMAPS 10993.")
     protocols: tuple[Protocol, ...] = setting(
-        ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "web"),
-        "What is offered; lmtp (port 24) is off unless named.",
+        ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"),
+        "What is offered.",
         min_length=1,
     )
 
@@ -77,7 +76,7 @@ class Listener(Table):
     name: ListenerName = setting("", "What logs and policies call it; empty: the protocol.")
     protocol: Protocol = setting(
         "smtp",
-        "What it speaks: smtp, submission, submissions, imap, imaps, pop3, pop3s, lmtp or web.",
+        "What it speaks: smtp, submission, submissions, imap, imaps, pop3 or pop3s.",
     )
     addresses: tuple[IpAddress, ...] = setting(("127.0.0.1",), "The addresses to bind.", min_length=1)
     port: Port = setting(0, "The port; 0: the protocol's standard port plus [listen] base_port.")
@@ -189,6 +188,10 @@ class Imap(Table):
         "The largest literal after login, in octets: the largest letter that APPEND takes.",
         ge=65_536,
     )
+    fold_diacritics: Flag = setting(
+        True,
+        "Whether SEARCH finds `Công văn` when asked for `cong van`; a change makes the indexes anew.",
+    )
 
 
 class Pop3(Table):
@@ -271,11 +274,6 @@ class QuotaTable(Table):
     person_letters: Count = setting(0, "The letters in a person's mailbox; 0: no bound.")
     agency_octets: Count = setting(10_737_418_240, "The room of an agency's mailbox, in octets; 0: no bound.")
     agency_letters: Count = setting(0, "The letters in an agency's mailbox; 0: no bound.")
-    warn_percent: tuple[Percent, ...] = setting(
-        (80, 95),
-        "Fill levels that send one warning letter each time they are crossed upward, in percent.",
-        max_length=5,
-    )
 
 
 class Policies(Table):
@@ -293,7 +291,7 @@ class Examiner(Table):
     processes: Count = setting(2, "How many there are.", ge=1, le=64)
     memory_octets: Count = setting(536_870_912, "Memory of one, in octets.", ge=134_217_728)
     cpu_s: Count = setting(10, "Processor time for one letter, in seconds.", ge=1)
-    timeout_s: Count = setting(20, "Time for one letter, in seconds, waiting included.", ge=1)
+    timeout_s: Count = setting(15, "Time for one letter, in seconds, waiting included.", ge=1)
     max_depth: Count = setting(5, "Archives within archives and letters within letters.", ge=1, le=20)
     max_files: Count = setting(2000, "Files in one letter, archives' entries included.", ge=10)
     max_expanded_octets: Count = setting(
@@ -325,4 +323,3 @@ class Log(Table):
 
     level: Literal["debug", "info", "warning", "error"] = setting("info", "The least that is written.")
     format: Literal["line", "json"] = setting("line", "One readable line an event, or one JSON object.")
-    subjects: Flag = setting(False, "Whether subjects are written to the log.")

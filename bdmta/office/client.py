@@ -9,7 +9,6 @@ import socket
 from typing import Any
 
 from bdmta.office import wire
-from bdmta.office.calls import run_alone
 from bdmta.site import Site
 
 _CONNECT_S = 5.0
@@ -30,6 +29,8 @@ def call(site: Site, name: str, /, **arguments: Any) -> Any:
         try:
             sock.connect(site.office_socket)
         except (FileNotFoundError, ConnectionRefusedError):
+            from bdmta.office.calls import run_alone  # a running office spares the command these imports
+
             return run_alone(site, name, arguments, actor())
         sock.settimeout(None)
         sock.sendall(wire.request(name, arguments, actor()))

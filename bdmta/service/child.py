@@ -30,6 +30,7 @@ def main() -> None:
     try:
         site = Site.open(spec["config"])
         privileges.drop(site.config.server.user, site.config.server.group)
+        privileges.die_with(spec["parent"])  # again: the kernel forgets it when credentials change
         log = configure(site.config.log.level, site.config.log.format, process=f"{spec['role']}{spec['number']}")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(spec, site, log))

@@ -17,12 +17,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from storage.commit import Commit
-from storage.facts import FactWriter
-from storage.incoming import Incoming
-from storage.quota import Quota
-from storage.spool import Spool
-
 from bdmta.acceptance import Acceptance
 from bdmta.auth import Authenticator
 from bdmta.chain import Chain, load_chain
@@ -46,6 +40,11 @@ from bdmta.smtp.adapter import SmtpProtocol
 from bdmta.smtp.server import SmtpListener, SmtpServer, SmtpSettings
 from bdmta.state import FileState
 from bdmta.tasks import Tasks
+from storage.commit import Commit
+from storage.facts import FactWriter
+from storage.incoming import Incoming
+from storage.quota import Quota
+from storage.spool import Spool
 
 _THREADS = 16
 _HANDSHAKE_S = 30.0
@@ -65,6 +64,7 @@ class Edge:
         self.log = log
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
         self._tasks = Tasks(log)
+        self._loop = asyncio.get_running_loop()
         self._servers: list[asyncio.Server] = []
         self._smtp_servers: list[SmtpServer] = []
         self._reading: Reading | None = None
@@ -78,17 +78,19 @@ class Edge:
         self.commit = Commit(
             mail_root=site.mail_root, spool=spool, host=config.server.hostname, clock=clock,
             executor=self._executor, quota=self.quota, reserve_octets=config.mail.reserve_octets,
-            tmp_dir=site.incoming_dir,
+            tmp_dir=site.incoming_dir, on_crossings=self._crossed,
         )  # fmt: skip
-        deliverer = Deliverer(self.commit, self.quota, site.mail_root, log)
+        deliverer = Deliverer(
+            self.commit, self.quota, site.mail_root, lambda address: self.watch.current().mailbox(address), log
+        )
         offset = clock.now().astimezone(ZoneInfo(config.clock.timezone)).utcoffset() or timedelta()
         self.router = Router(self.watch, config.mail.subaddress_separator if config.mail.plus_addressing else "")
-        notices = Notices(
+        self._notices = Notices(
             deliverer, self.router, clock, self._tasks, log, hostname=config.server.hostname, offset=offset,
             postmaster=lambda: self.watch.current().postmaster,
         )  # fmt: skip
         self.acceptance = Acceptance(
-            deliverer, notices, self.facts, clock, self._executor, log, hostname=config.server.hostname,
+            deliverer, self._notices, self.facts, clock, self._executor, log, hostname=config.server.hostname,
             offset=offset, local_domains=self.router.local_domains,
         )  # fmt: skip
         self.trusted = Networks(config.limits.trusted_networks)
@@ -128,8 +130,8 @@ class Edge:
         )  # fmt: skip
         server = SmtpServer(
             chain=lambda: self._chains[listener.policies], router=self.router, acceptance=self.acceptance,
-            authenticator=self.authenticator, sessions=self.sessions, clock=self.clock, executor=self._executor, log=self.log,
-            incoming=self.incoming, tls=self.tls.context,
+            authenticator=self.authenticator, sessions=self.sessions, clock=self.clock, log=self.log,
+            executor=self._executor, incoming=self.incoming, tls=self.tls.context,
         )  # fmt: skip
         self._smtp_servers.append(server)
         return lambda: SmtpProtocol(server, smtp)
@@ -181,6 +183,10 @@ class Edge:
                 self.log.error("not reloaded, the old one stays", what=what, reason=str(error))
             else:
                 self.log.info("reloaded", what=what)
+
+    def _crossed(self, crossings: Sequence[tuple[str, int]]) -> None:
+        """Told in the store's thread."""
+        self._loop.call_soon_threadsafe(self._notices.crossed, crossings)
 
     def _renew_hash(self, address: str, hashed: str) -> None:
         self._tasks.start(self.office.send("renew_hash", address=address, renewed=hashed), "renew hash")

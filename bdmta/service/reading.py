@@ -64,7 +64,7 @@ class Reading:
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="read")
         mail = PublishedMail(edge)
         self._mailboxes = Mailboxes(
-            rules=rules(fold_diacritics=True), clock=edge.clock, host=config.server.hostname,
+            rules=rules(fold_diacritics=config.imap.fold_diacritics), clock=edge.clock, host=config.server.hostname,
             executor=self._executor, quota=LimitedQuota(edge.quota, mail.limit),
         )  # fmt: skip
         os.makedirs(site.index_dir, mode=0o700, exist_ok=True)

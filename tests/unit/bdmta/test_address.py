@@ -11,7 +11,11 @@ from bdmta.address import Address, AddressError, is_mailbox_local, parse_address
         ("<minhnv@BinhDuong.gov.vn>", Address("minhnv", "binhduong.gov.vn"), ""),
         ("<>", None, ""),
         ("<> SIZE=1", None, " SIZE=1"),
-        ("<minhnv.dian@binhduong.gov.vn> SIZE=12 BODY=8BITMIME", Address("minhnv.dian", "binhduong.gov.vn"), " SIZE=12 BODY=8BITMIME"),
+        (
+            "<minhnv.dian@binhduong.gov.vn> SIZE=12 BODY=8BITMIME",
+            Address("minhnv.dian", "binhduong.gov.vn"),
+            " SIZE=12 BODY=8BITMIME",
+        ),
         ("<@a.vn,@b.vn:x@c.vn>", Address("x", "c.vn"), ""),
         ('<"a b@c"@d.vn>', Address("a b@c", "d.vn"), ""),
         (r'<"a\"b"@d.vn>', Address('a"b', "d.vn"), ""),

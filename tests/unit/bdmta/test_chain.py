@@ -15,7 +15,7 @@ from bdmta.testing.policy import MemoryState
 
 LETTER = b"From: <a@example.org>\r\nSubject: x\r\n\r\nbody\r\n"
 
-ONE = '''
+ONE = """
 from dataclasses import dataclass
 from bdmta.policy import *
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Policy:
             case "nonsense": return "250 OK"
             case "needs-BODY": return Pass() if b"BODY" in facts.message.octets else Reject(**said)
         return Pass()
-'''
+"""
 
 
 @pytest.fixture
@@ -95,7 +95,10 @@ def test_accept_ends_the_stage(chain_of):
     assert rule(chain_of(options("accept"), options("reject"))).verdict == "accept"
 
 
-@pytest.mark.parametrize(("on_error", "verdict"), [("defer", "defer"), ("pass", "accept"), ("reject", "reject"), ("quarantine", "quarantine")])
+@pytest.mark.parametrize(
+    ("on_error", "verdict"),
+    [("defer", "defer"), ("pass", "accept"), ("reject", "reject"), ("quarantine", "quarantine")],
+)
 @pytest.mark.parametrize("say", ["raise", "hang", "nonsense"])
 def test_what_fails_becomes_on_error(chain_of, say, on_error, verdict):
     ruling = rule(chain_of(options(say, extra=f'timeout_s = 0.05\non_error = "{on_error}"')))
@@ -113,7 +116,9 @@ def test_a_rewritten_letter_is_what_later_policies_see(chain_of):
 
 
 def test_observe_records_and_does_nothing(chain_of):
-    chain = chain_of(*(options(say, extra='mode = "observe"') for say in ("reject", "rewrite", "annotate", "quarantine")))
+    chain = chain_of(
+        *(options(say, extra='mode = "observe"') for say in ("reject", "rewrite", "annotate", "quarantine"))
+    )
     ruling = rule(chain)
     assert (ruling.verdict, ruling.headers, ruling.rewritten_by, ruling.quarantined) == ("accept", [], [], set())
     assert [step.name for step in ruling.steps] == ["reject", "rewrite", "annotate", "quarantine"]
@@ -154,8 +159,14 @@ def test_a_reload_reads_the_code_anew(tmp_path):
         ('[[policy]]\nuse = "policies.sendr"\n', "no module policies.sendr; known: policies."),
         ('[[policy]]\nuse = "one.py"\nmod = "warn"\n', "mod: unknown key; did you mean mode?"),
         ('[[policy]]\nuse = "one.py"\nmode = "wran"\n', "mode: 'wran'; one of off, observe, warn, enforce"),
-        ('[[policy]]\nuse = "one.py"\nmode = { inbond = "warn" }\n', "mode: inbond: unknown key; did you mean inbound?"),
-        ('[[policy]]\nuse = "one.py"\n[policy.options]\nsya = "x"\n', "[policy.options]: sya: unknown key; did you mean say?"),
+        (
+            '[[policy]]\nuse = "one.py"\nmode = { inbond = "warn" }\n',
+            "mode: inbond: unknown key; did you mean inbound?",
+        ),
+        (
+            '[[policy]]\nuse = "one.py"\n[policy.options]\nsya = "x"\n',
+            "[policy.options]: sya: unknown key; did you mean say?",
+        ),
         ('[[policy]]\nuse = "one.py"\n[policy.options]\nsay = 3\n', "[policy.options] say: "),
         ('[[policy]]\nuse = "one.py"\n[[policy]]\nuse = "one.py"\n', "the name one is taken"),
         ('[[policy]]\nuse = "one.py"\ntimeout_s = 0\n', "timeout_s: 0"),

@@ -181,7 +181,7 @@ def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     printed = json.loads(capsys.readouterr().out)
     assert printed["config"] == str(tmp_path / "s/bdmta.toml")
     ports = {listener["protocol"]: listener["port"] for listener in printed["listeners"]}
-    assert (ports["smtp"], ports["submissions"], ports["imaps"], ports["web"]) == (22025, 22465, 22993, 22080)
+    assert (ports["smtp"], ports["submissions"], ports["imaps"]) == (22025, 22465, 22993)
     assert {"protocol": "SMTP", "server": "localhost", "port": 22465, "security": "SSL/TLS"} in printed["connections"]
 
 

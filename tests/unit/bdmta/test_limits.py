@@ -51,7 +51,12 @@ def test_waits_are_shared_by_processes_and_cleared_by_a_login(tmp_path):
 
 @pytest.mark.parametrize(
     ("ip", "network"),
-    [("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3::9", "2001:db8:1:2::/64"), ("::ffff:192.0.2.7", "192.0.2.7"), ("x", "x")],
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::9", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("x", "x"),
+    ],
 )
 def test_an_ipv6_host_counts_by_its_64(ip, network):
     assert network_of(ip) == network

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from bdmta.smtp.data import DataReader, Flaw
 
 
-def read(octets: bytes, cuts: list[int] | None = None, normalise: bool = False, **limits: int) -> tuple[bytes, DataReader]:
+def read(
+    octets: bytes, cuts: list[int] | None = None, normalise: bool = False, **limits: int
+) -> tuple[bytes, DataReader]:
     reader = DataReader(limits.get("max_octets", 1 << 20), limits.get("max_line_octets", 65536), normalise=normalise)
     out, start = b"", 0
     for cut in [*sorted(set(cuts or [])), len(octets)]:

@@ -83,8 +83,9 @@ def review(message: Message, *, is_smtputf8: bool | None = None) -> Review:
         return Review(refusal="nul")
     warnings: dict[str, None] = {}
     own = [part for part, state in _parts(message.root) if state == "own"]
+    named = [part for part, state in _parts(message.root) if state in ("own", "attached")]
     bodies = _judged_bodies(own)
-    headers = [place for part in own for place in _judged_headers(part, part is message.root, None, SURE, warnings)]
+    headers = [place for part in named for place in _judged_headers(part, part is message.root, None, SURE, warnings)]
     bodies, headers = _agreed(bodies, headers)
     if is_smtputf8 is None:
         is_smtputf8 = any(_is_8bit_utf8(place) for place in bodies)

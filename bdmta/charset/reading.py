@@ -26,6 +26,7 @@ _BLOCKS = frozenset(
 _BLANKS = re.compile(r"[\s\u00a0\u2000-\u200a\u202f\u3000]+")
 _WIDE_GAP = re.compile(r"[ \u00a0]*\t[ \t\u00a0]*|[ \u00a0\u3000]{4,}")
 _NO_WIDTH = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
+_CONTROL_LETTER = re.compile(rb"[\x01-\x06\x10-\x17\x19\x1c-\x1e]")  # capitals in VISCII, VPS and VN1
 _SHORT_LINE_OCTETS = 120
 _MAX_SHORT_LINES = 200
 _READ_OCTETS = 2 * 1024 * 1024
@@ -49,7 +50,8 @@ def readings_of(octets: bytes, label: str = "", *, is_html: bool = False) -> Ite
     truth = find_truth(text)
     whole = _whole(text, truth)
     yield clean(lines_of(whole) if is_html else whole)
-    if truth.kind in (Kind.CONVERT, Kind.RELABEL) or (octets.isascii() and b"^" not in octets):
+    is_plain = octets.isascii() and _CONTROL_LETTER.search(octets) is None
+    if truth.kind in (Kind.CONVERT, Kind.RELABEL) or (is_plain and b"^" not in octets):
         return
     if not octets.isascii() and truth.is_vietnamese and truth.kind is Kind.RIGHT:
         return
@@ -102,9 +104,9 @@ def _whole(text: Text, truth: Truth) -> str:
 def _short_lines(octets: bytes, whole: str) -> bytes:
     """Lines short enough for a stamp that are not ASCII, as the octets somebody may have typed."""
     if len(octets) != len(whole):  # UTF-8: octets once misread as Latin-1
-        lines = [codec.sloppy_octets(line) for line in whole.splitlines() if not line.isascii()]
+        lines = [codec.sloppy_octets(line) for line in whole.split("\n") if not line.isascii()]
     else:
-        lines = [line for line in octets.splitlines() if not line.isascii()]
+        lines = [line for line in octets.split(b"\n") if not line.isascii() or _CONTROL_LETTER.search(line)]
     short = [line for line in lines if line is not None and len(line) <= _SHORT_LINE_OCTETS]
     return b"\n".join(short[:_MAX_SHORT_LINES])
 

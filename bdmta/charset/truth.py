@@ -25,19 +25,21 @@ _WIDE = re.compile(
     r"utf-?_?(?:16|32|7)|iso-?2022|hz|gb|big5|euc|shift|sjis|ks_c|ksc|korean|cp9[345]\d|ms_kanji|johab|uhc"
 )
 _UTF8_LETTER = re.compile(rb"\xe1[\xba\xbb][\x80-\xbf]|\xc6[\xa1\xaf\xb0]|\xc4[\x82\x83\x90\x91]")
-_UTF8_SEQUENCE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_UTF8_SEQUENCE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe1-\xef][\x80-\xbf]{2}")
 _OVERLONG = re.compile(
     rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]|\xf0[\x80-\x8f][\x80-\xbf]{2}|\xed[\xa0-\xbf][\x80-\xbf]"
 )
 _HIGH_WORD = re.compile(rb"[A-Za-z\x80-\xff]+")
 _NOT_WESTERN = re.compile(rb"[\x80-\xbf\xd7\xf7]|[\x80-\xff]{3}|^[\x80-\xff]{2,}$")
-_WESTERN_SIGNS = bytes.maketrans(b"\x85\x91\x92\x93\x94\x96\x97\xa0\xab\xbb\xb0\xa7\xa9\xae", b" " * 14)
+_SIGNS = b"\x85\x91\x92\x93\x94\x96\x97\xa0\xa1\xa7\xa9\xab\xae\xb0\xbb\xbf"
+_WESTERN_SIGNS = bytes.maketrans(_SIGNS, b" " * len(_SIGNS))
 _MOJIBAKE_BITS = re.compile("\u00e1[\u00ba\u00bb][\u0080-\u00bf\u0152-\u2122]|\u00c6\u00b0|\u00c4[\u0091\u2018]")
 _UNMAPPED = re.compile(  # beyond ISO 8859-1 and windows-1252
     "[^\u0000-\u00ff\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013\u2014\u2018-\u201a"
     "\u201c-\u201e\u2020-\u2022\u2026\u2030\u2039\u203a\u20ac\u2122]+"
 )
 _MAX_LINES = 200
+_LOOK_OCTETS = 64 * 1024
 
 
 class Kind(StrEnum):
@@ -328,18 +330,32 @@ def _unknown(text: Text, found: list[Reading]) -> Truth:
     looks_closer = most.words_for >= 4 and most.words_for * 6 >= most.words_against
     lines = _high_lines(octets) if looks_closer else []
     by_lines = {reading.encoding for line in lines if (reading := best(readings(line))) is not None}
-    letters_count = len(_UTF8_LETTER.findall(octets))
-    if len(by_lines - {"tcvn5712-vn1"}) > 1 or (by_lines and letters_count):
+    if len(by_lines - {"tcvn5712-vn1"}) > 1 or (by_lines and _UTF8_LETTER.search(octets) is not None):
         return Truth(Kind.MIXED, "", True)
     if text.label in _UTF8 or text.label in _SEVEN_BITS:
-        if _OVERLONG.search(octets) is not None and not _is_western(octets):
+        if _OVERLONG.search(octets) is not None and _is_utf8(_OVERLONG.sub(b" ", octets)):
             return Truth(Kind.OVERLONG)
-        if letters_count or (text.label in _UTF8 and not _is_western(octets)):
+        if _is_broken_utf8(octets) or (text.label in _UTF8 and not _is_western(octets)):
             return Truth(Kind.UNDECODABLE, text.label)
     if by_lines:
         return Truth(Kind.SUSPECT, by_lines.pop(), True)
     warnings = ("unlabelled-8bit",) if text.label in _UTF8 or text.label in _SEVEN_BITS else ()
     return _suspect(found, "") or Truth(Kind.RIGHT, text.label, warnings=warnings)
+
+
+def _is_utf8(octets: bytes) -> bool:
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_broken_utf8(octets: bytes) -> bool:
+    """Whether two words or more are Vietnamese in UTF-8: then the rest is damage, not another language."""
+    words = [word for word in octets[:_LOOK_OCTETS].split() if _UTF8_SEQUENCE.search(word) and _is_utf8(word)]
+    found = score(unicodedata.normalize("NFC", b" ".join(words).decode("utf-8")))
+    return found.words_for >= 2 and found.words_for > found.words_against
 
 
 def _suspect(found: list[Reading], before: str) -> Truth | None:

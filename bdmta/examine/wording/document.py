@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 
 from bdmta.charset.reading import readings_of
@@ -29,8 +30,8 @@ def extract_text(name: str, octets: bytes, max_characters: int = 400_000) -> str
 
 
 def words_of(kind: str, octets: bytes, max_characters: int, purse: Purse) -> str:
-    """The words of a document of `kind` (a key of DOCUMENTS). Raises Unreadable, OverBound."""
-    return DOCUMENTS[kind](octets, max_characters, purse)[:max_characters]
+    """The words of a document of `kind` (a key of DOCUMENTS), in NFC. Raises Unreadable, OverBound."""
+    return unicodedata.normalize("NFC", DOCUMENTS[kind](octets, max_characters, purse)[:max_characters])
 
 
 def _compound(octets: bytes, max_characters: int, purse: Purse) -> str:

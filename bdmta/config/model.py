@@ -30,6 +30,8 @@ class Config(Table):
     quota: schema.QuotaTable = Field(default_factory=schema.QuotaTable)
     policies: schema.Policies = Field(default_factory=schema.Policies)
     examiner: schema.Examiner = Field(default_factory=schema.Examiner)
+    queue: schema.Queue = Field(default_factory=schema.Queue)
+    transport: schema.Transport = Field(default_factory=schema.Transport)
     log: schema.Log = Field(default_factory=schema.Log)
 
     @property

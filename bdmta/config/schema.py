@@ -22,6 +22,7 @@ from bdmta.config.values import (
     MailAddress,
     Network,
     Port,
+    Route,
     Table,
     TimeZone,
     setting,
@@ -316,6 +317,64 @@ class Auth(Table):
         "How long a verified login is remembered, in seconds; a change or suspension drops it at once.",
         le=3600,
     )
+
+
+class Queue(Table):
+    """Letters on their way out: how often they are tried, and when their senders hear of it."""
+
+    lifetime_s: Count = setting(
+        432_000, "How long a letter is tried before it is returned, in seconds (RFC 5321 §4.5.4.1: 4 to 5 days).", ge=60
+    )
+    delay_notice_s: Count = setting(
+        14_400, "After how long its sender is told that a letter is late, in seconds; 0: never."
+    )
+    retry_first_s: Count = setting(
+        300, "The wait after the first attempt, in seconds; each further one doubles it.", ge=1
+    )
+    retry_longest_s: Count = setting(14_400, "The longest wait between attempts, in seconds.", ge=1)
+    connections: Count = setting(500, "Connections to other systems at once.", ge=1, le=10_000)
+    destination_connections: Count = setting(
+        10, "Connections to one destination at once; one that has not answered yet gets a single one.", ge=1, le=1000
+    )
+    connection_letters: Count = setting(200, "Letters sent over one connection before it is made anew.", ge=1)
+    idle_s: Count = setting(5, "How long a connection waits for another letter, in seconds.", le=300)
+    connect_timeout_s: Count = setting(30, "The wait for a connection, in seconds.", ge=1, le=600)
+    reply_timeout_s: Count = setting(
+        300, "The wait for the greeting and for each reply, in seconds (RFC 5321 §4.5.3.2).", ge=1, le=1800
+    )
+    data_timeout_s: Count = setting(
+        600, "The wait for the reply to a whole letter, in seconds (RFC 5321 §4.5.3.2.6).", ge=1, le=3600
+    )
+    absence_reply_s: Count = setting(
+        604_800, "One absence reply to one sender within so many seconds (RFC 3834).", ge=3600
+    )
+
+
+class Transport(Table):
+    """Ways to other systems."""
+
+    routes: tuple[Route, ...] = setting(
+        (),
+        'Next hops by domain: "so.example = 10.82.0.5:25", ".gov.vn = relay.gov.vn tls=verify" (all below gov.vn),'
+        ' "* = smart.example:587 tls=verify auth=yes" (all else), "example.org = mx tls=encrypt" (by DNS).',
+        max_length=10_000,
+    )
+    credentials: ConfigPath | Literal[""] = setting(
+        "", "The file of logins for routes with auth=yes, mode 0600; a line has host, user and password."
+    )
+    port: Port = setting(25, "The port of mail exchangers found by DNS.", ge=1)
+    source_addresses: tuple[IpAddress, ...] = setting(
+        (), "The addresses to send from, one of IPv4 and one of IPv6 at most; empty: the system's choice.", max_length=2
+    )
+    ip_versions: tuple[Literal[4, 6], ...] = setting(
+        (6, 4), "The versions of IP by which mail exchangers are reached.", min_length=1, max_length=2
+    )
+    helo: HostName | Literal[""] = setting("", "The name to greet others with; empty: [server] hostname.")
+    ca_file: ConfigPath | Literal[""] = setting(
+        "", "Authorities trusted for tls=verify and MTA-STS, PEM; empty: the system's."
+    )
+    mta_sts: Flag = setting(True, "Whether policies of receiving domains are fetched and obeyed (RFC 8461).")
+    mta_sts_port: Port = setting(443, "The port of their HTTPS servers.", ge=1)
 
 
 class Log(Table):

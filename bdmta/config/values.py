@@ -123,6 +123,47 @@ def _listener_name(value: str) -> str:
     return value
 
 
+def _route(value: str) -> str:
+    split_route(value)
+    return value
+
+
+def split_route(value: str) -> tuple[str, str, int, dict[str, str]]:
+    """`DOMAIN = HOST[:PORT] [tls=…] [auth=yes]` as pattern, host ("" for mx), port (0: not given), options."""
+    pattern, equals, rest = value.partition("=")
+    pattern, words = pattern.strip().lower(), rest.split()
+    if not equals or not words:
+        raise ValueError(f"{value!r} is not a route such as 'so.example = 10.82.0.5:25'")
+    if pattern != "*":
+        _host_name(pattern.removeprefix("."))
+    host, port = _hop(words[0])
+    options = {}
+    for word in words[1:]:
+        key, _, wanted = word.partition("=")
+        if wanted not in _ROUTE_OPTIONS.get(key, ()):
+            raise ValueError(f"{value!r}: {word!r} is none of tls=may, tls=encrypt, tls=verify, auth=yes")
+        options[key] = wanted
+    return pattern, host, port, options
+
+
+_ROUTE_OPTIONS = {"tls": ("may", "encrypt", "verify"), "auth": ("yes", "no")}
+
+
+def _hop(text: str) -> tuple[str, int]:
+    if text == "mx":
+        return "", 0
+    host, colon, port = text.rpartition(":")
+    if not colon or (":" in host and not host.startswith("[")):  # a bare IPv6 address has no port
+        host, port = text, "0"
+    host = host.removeprefix("[").removesuffix("]").lower()
+    if not port.isdigit() or int(port) > _PORT_MAX:
+        raise ValueError(f"{text!r}: {port!r} is no port")
+    try:
+        return str(ipaddress.ip_address(host)), int(port)
+    except ValueError:
+        return _host_name(host), int(port)
+
+
 def _line(value: str) -> str:
     if any(ord(letter) < 0x20 or ord(letter) > 0x7E for letter in value):
         raise ValueError(f"{value!r} is not one line of printable ASCII")
@@ -140,6 +181,7 @@ Network = Annotated[str, AfterValidator(_network)]
 DnsServer = Annotated[str, AfterValidator(_dns_server)]
 TimeZone = Annotated[str, AfterValidator(_time_zone)]
 ListenerName = Annotated[str, AfterValidator(_listener_name)]
+Route = Annotated[str, Field(max_length=1000), AfterValidator(_route)]
 Line = Annotated[str, Field(max_length=200), AfterValidator(_line)]
 Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, Field(strict=True)]

@@ -26,6 +26,7 @@ _STRUCTURE_NAMES = frozenset(
      ("dat", "tnef"), ("tnef", "tnef")}
 )  # fmt: skip
 _LITTER = re.compile(r"(?:^|/)(?:__MACOSX/.*|\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)$", re.I)
+_UNSEEN = frozenset({"encrypted", "unreadable"})  # policies.attachments decides on what cannot be seen
 _STRUCTURE_OCTETS = 64 * 1024  # of a part whose content is not known, such as a signature cut short
 _SHOWN_COUNT = 16
 _EXCHANGE_TEXT = re.compile(r"^ATT\d{2,}\.(?:htm|html|txt)$", re.I)
@@ -69,7 +70,7 @@ class Policy:
 
     def _judge(self, item: Item) -> Finding | None:
         """What is wrong with one file, or None."""
-        if item.role not in _JUDGED or "encrypted" in item.problems or _is_structure(item):
+        if item.role not in _JUDGED or _is_structure(item):
             return None
         if item.role == "hidden" and not item.names and item.family not in ("executable", "archive"):
             return None
@@ -78,7 +79,7 @@ class Policy:
             return None
         extension = _extension(name)
         if not extension:
-            known = item.detected in self.formats.contents or item.detected == "empty"
+            known = item.detected in self.formats.contents or item.detected in ("empty", "ole-encrypted")
             return None if known else _finding("format-unknown", item, "its format is not known", "không rõ định dạng")
         contents = self.formats.contents_of.get(extension)
         if contents is None:
@@ -88,7 +89,7 @@ class Policy:
                 f".{extension} is not an accepted format",
                 f"định dạng .{extension} không được chấp nhận",
             )
-        if item.detected in contents or item.detected == "empty":
+        if item.detected in contents or item.detected == "empty" or not _UNSEEN.isdisjoint(item.problems):
             return None
         return _finding(
             "format-mismatch", item, f"its content is not .{extension}", f"nội dung không phải định dạng .{extension}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import lzma
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from bdmta.examine.errors import NeedsWorker, OverBound, Unreadable
 
 _BLOCK_OCTETS = 1 << 18
+_FEED_OCTETS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,52 +81,49 @@ class Purse:
         """Deflate data unpacked, and how many packed octets it took; bounded. Raises Unreadable, OverBound."""
         return self.unpack(packed, zlib.decompressobj(wbits))
 
-    def unpack(self, packed: bytes | memoryview, engine: object) -> tuple[bytes, int]:
-        """What `engine` (zlib, bz2 or lzma decompressor) makes of `packed`, and how many octets it took."""
-        if hasattr(engine, "unconsumed_tail"):
-            return self._unpack_zlib(packed, engine)
-        return self._unpack_other(packed, engine)
+    def unpack(self, packed: bytes | memoryview, engine: Any, *, is_lenient: bool = False) -> tuple[bytes, int]:
+        """What `engine` (zlib, bz2 or lzma decompressor) makes of `packed`, and how many octets it took.
 
-    def _unpack_zlib(self, packed: bytes | memoryview, engine: object) -> tuple[bytes, int]:
-        decompress = engine.decompress  # type: ignore[attr-defined]
+        Raises OverBound, and Unreadable when the stream is broken or ends early; `is_lenient` takes what came until
+        there, as readers of PDF do. Fed in pieces: the engines copy what they have not used yet.
+        """
         pieces: list[bytes] = []
-        total = 0
-        rest: bytes | memoryview = packed
+        view = memoryview(packed)
+        total = fed = 0
         try:
-            while True:
-                piece = decompress(rest, _BLOCK_OCTETS)
-                rest = engine.unconsumed_tail  # type: ignore[attr-defined]
-                total += len(piece)
-                self.grow(len(piece))
-                self.check_ratio(len(packed) - len(rest), total)
-                pieces.append(piece)
-                if engine.eof or not rest:  # type: ignore[attr-defined]
-                    break
-        except zlib.error as error:
-            raise Unreadable("deflate") from error
-        if not engine.eof:  # type: ignore[attr-defined]
-            raise Unreadable("the deflate stream ends early")
-        return b"".join(pieces), len(packed) - len(engine.unused_data)  # type: ignore[attr-defined]
+            while not engine.eof and fed < len(view):
+                piece = view[fed : fed + _FEED_OCTETS]
+                fed += len(piece)
+                for out in _drained(engine, piece):
+                    total += len(out)
+                    self.grow(len(out))
+                    self.check_ratio(fed, total)
+                    pieces.append(out)
+        except _BROKEN as error:
+            if not (is_lenient and pieces):
+                raise Unreadable(type(error).__name__) from error
+        if not engine.eof and not is_lenient:
+            raise Unreadable("the stream ends early")
+        return b"".join(pieces), fed - len(engine.unused_data if engine.eof else b"")
 
-    def _unpack_other(self, packed: bytes | memoryview, engine: object) -> tuple[bytes, int]:
-        pieces: list[bytes] = []
-        total = 0
-        feed: bytes | memoryview = packed
-        try:
-            while not engine.eof:  # type: ignore[attr-defined]
-                piece = engine.decompress(feed, _BLOCK_OCTETS)  # type: ignore[attr-defined]
-                feed = b""
-                total += len(piece)
-                self.grow(len(piece))
-                self.check_ratio(len(packed), total)
-                pieces.append(piece)
-                if not piece and engine.needs_input:  # type: ignore[attr-defined]
-                    break
-        except (OSError, ValueError, EOFError, RuntimeError) as error:
-            raise Unreadable(type(error).__name__) from error
-        except Exception as error:  # lzma.LZMAError has no public base of its own
-            if type(error).__name__ != "LZMAError":
-                raise
-            raise Unreadable("lzma") from error
-        unused = len(engine.unused_data) if engine.eof else 0  # type: ignore[attr-defined]
-        return b"".join(pieces), len(packed) - unused
+
+_BROKEN = (zlib.error, lzma.LZMAError, OSError, ValueError, EOFError)
+
+
+def _drained(engine: Any, feed: memoryview) -> Iterator[bytes]:
+    """All that comes out of one piece, in blocks."""
+    if hasattr(engine, "unconsumed_tail"):
+        rest: Any = feed
+        while True:
+            out = engine.decompress(rest, _BLOCK_OCTETS)
+            rest = engine.unconsumed_tail
+            yield out
+            if engine.eof or not (rest or len(out) == _BLOCK_OCTETS):
+                return
+    rest = feed
+    while True:
+        out = engine.decompress(rest, _BLOCK_OCTETS)
+        rest = b""
+        yield out
+        if engine.eof or engine.needs_input:
+            return

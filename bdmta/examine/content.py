@@ -12,7 +12,7 @@ from bdmta.examine.bounds import Purse
 from bdmta.examine.errors import OverBound, Unreadable
 from bdmta.examine.executables import EXTENSIONS, TYPES
 from bdmta.examine.inventory import Item
-from bdmta.examine.names import extensions, name_problems, shown
+from bdmta.examine.names import extensions, kept, kept_extensions, name_problems, shown
 from bdmta.examine.readers import Member, Opening, Reader
 from bdmta.examine.readers.registry import READERS
 from bdmta.examine.readers.zipped import find_end, local_entry, read_zip
@@ -26,7 +26,7 @@ _ACTIVE_EXTENSIONS = frozenset({"htm", "html", "xhtml", "xht", "shtml", "mht", "
 _ACTIVE_TYPES = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml", "text/xml", "application/xml"})
 _ACTIVE_OCTETS = 4 << 20
 _LEAF_FAMILIES = frozenset({"image", "text", "media", "other", ""})
-_BROKEN = (Unreadable, struct.error, IndexError, ValueError, KeyError, OverflowError, StopIteration)
+_BROKEN = (Unreadable, struct.error, IndexError, ValueError, KeyError, OverflowError, RecursionError)
 _DDE_SERVICE = re.compile(rb"\b(?:cmd|powershell|mshta|rundll32|wscript|msexcel)[^\r\n|]{0,20}\|", re.I)
 _FORMULA = re.compile(rb"(?:^|[\r\n,;\t])\"?[=+\-@][^\r\n]{0,60}$")
 
@@ -72,8 +72,8 @@ class Look:
             opening.problems.add("executable-content")
         self.items[place] = Item(
             path,
-            tuple(n[:1024] for n in names[:64]),
-            tuple(sorted(e[:64] for e in extensions(names)))[:64],
+            kept(names),
+            kept_extensions(names),
             declared,
             opening.kind,
             family,

@@ -115,6 +115,16 @@ def is_traversal(name: str) -> bool:
     return ".." in parts or name.startswith(("/", "\\", "~/")) or bool(_DRIVE.match(name)) or "\0" in name
 
 
+def kept(names: Iterable[str]) -> tuple[str, ...]:
+    """A few names for an item, each bounded in length without losing its end."""
+    return tuple(n if len(n) <= 255 else f"{n[:190]}…{n[-64:]}" for n in names)[:8]
+
+
+def kept_extensions(names: Iterable[str]) -> tuple[str, ...]:
+    """`extensions`, in order and bounded."""
+    return tuple(sorted(e[:32] for e in extensions(names)))[:32]
+
+
 def shown(name: str, max_chars: int = 120) -> str:
     """`name` for a reply, a log or a report: no control, no bidi character, bounded in length."""
     text = "".join(c if c.isprintable() and not _BIDI.match(c) else f"<{ord(c):04X}>" for c in name[: max_chars * 2])

@@ -152,13 +152,14 @@ def decode_base64(text: bytes) -> bytes:
     return base64.b64decode(clean + b"=" * (-len(clean) % 4))
 
 
+_YENC_STOP = re.compile(rb"\n=y(?:end|begin)")
 _YENC_TABLE = bytes((i - 42) & 255 for i in range(256))
 _YENC_ESCAPE = re.compile(rb"=(.)", re.S)
 
 
 def _ydecode(text: bytes, start: int) -> bytes:
-    stop = text.find(b"\n=yend", start)
-    body = text[start : stop if stop >= 0 else len(text)]
+    stop = _YENC_STOP.search(text, start)
+    body = text[start : stop.start() if stop else len(text)]
     if body.startswith(b"=ypart"):
         body = body[body.find(b"\n") + 1 :]
     body = body.replace(b"\r", b"").replace(b"\n", b"")

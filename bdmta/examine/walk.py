@@ -9,7 +9,7 @@ from bdmta.examine.bounds import Bounds, Purse
 from bdmta.examine.content import Look, label
 from bdmta.examine.errors import NeedsWorker, OverBound
 from bdmta.examine.inventory import Inventory, Item
-from bdmta.examine.names import extensions, name_problems
+from bdmta.examine.names import kept, kept_extensions, name_problems
 from bdmta.examine.signatures import FAMILIES, detect
 from bdmta.examine.text import bare_base64, decode_base64, hidden_files
 from bdmta.message import Message, Part, scan
@@ -96,10 +96,11 @@ def _note_ambiguity(look: Look, part: Part) -> None:
 
 
 def _attached_letter(look: Look, part: Part, path: tuple[str, ...]) -> str:
-    name = label(part.names) if part.names else "(letter)"
+    names = part.names
+    name = label(names) if names else "(letter)"
     look.items.append(
-        Item((*path, name), part.names[:64], tuple(sorted(extensions(part.names)))[:64], part.media_type, "message",
-             "text", part.size_octets, "letter", tuple(sorted(name_problems(part.names))))
+        Item((*path, name), kept(names), kept_extensions(names), part.media_type, "message", "text", part.size_octets,
+             "letter", tuple(sorted(name_problems(names))))
     )  # fmt: skip
     return name
 

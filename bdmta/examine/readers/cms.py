@@ -52,25 +52,18 @@ class _Reader:
             depth, at = (depth + 1, start) if end < 0 else (depth, end)
         return at
 
-    def octet_string(self, at: int) -> bytes:
+    def octet_string(self, at: int, depth: int = 0) -> bytes:
         """The octets of a primitive or constructed OCTET STRING."""
         tag, start, end = self.head(at)
         if tag == 0x04:
             return self.data[start:end]
-        if tag != 0x24:
+        if tag != 0x24 or depth > 8:
             raise Unreadable("OCTET STRING")
         pieces = []
         at = start
         while (end < 0 and self.data[at : at + 2] != b"\0\0") or at < end:
-            tag, start, stop = self.head(at)
-            if tag == 0x24:
-                pieces.append(self.octet_string(at) if self.steps < 2000 else b"")
-                at = self.skip(at)
-            elif tag == 0x04 and stop >= 0:
-                pieces.append(self.data[start:stop])
-                at = stop
-            else:
-                raise Unreadable("OCTET STRING")
+            pieces.append(self.octet_string(at, depth + 1))
+            at = self.skip(at)
         return b"".join(pieces)
 
 

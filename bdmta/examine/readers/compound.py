@@ -123,7 +123,7 @@ class Compound:
         if node.size >= self._cutoff:
             return self._chain(node.start, node.size)
         pieces, number, width = [], node.start, 1 << self._mini_shift
-        for _ in range((node.size + width - 1) // width):
+        for _ in range(min((node.size + width - 1) // width, len(self._mini_fat))):
             if number >= len(self._mini_fat):
                 raise Unreadable("compound file mini chain")
             pieces.append(self._mini_stream[number * width : (number + 1) * width])

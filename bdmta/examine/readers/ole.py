@@ -93,10 +93,10 @@ def _objects(compound: Compound, opening: Opening) -> Iterator[Member]:
             continue
         name = node.name.lower()
         if name == "\x01ole10native":
-            opening.purse.entry()
+            opening.purse.check_time()
             yield from native_object(compound.read(node))
         elif name in ("package", "contents", "embeddedodf") and len(node.path) > 0 and node.size:
-            opening.purse.entry()
+            opening.purse.check_time()
             yield Member((), compound.read(node), role="embedded")
         elif opening.kind == "ole-message" and name.startswith("__substg1.0_37"):
             attachments.setdefault(node.path[:-1], {})[name[12:20]] = node
@@ -159,7 +159,7 @@ def _powerpoint_objects(compound: Compound, opening: Opening) -> Iterator[Member
         version, kind, size = struct.unpack_from("<HHL", stream, at)
         body = stream[at + 8 : at + 8 + size]
         if kind == 0x1011:
-            opening.purse.entry()
+            opening.purse.check_time()
             yield Member((), _stored_object(opening, body, bool(version >> 4)), role="embedded")
         elif kind == 0x0400 and len(body) >= 8 and struct.unpack_from("<L", body, 4)[0]:
             opening.problems.add("macro")  # VBAInfoAtom.fHasMacros

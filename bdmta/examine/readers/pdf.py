@@ -17,18 +17,31 @@ from bdmta.examine.readers.opening import Member, Opening
 _STREAM = re.compile(rb"(?<!end)stream(?:\r\n|\n|\r)")
 _LENGTH = re.compile(rb"/Length\s+(\d{1,10})(?!\d)(?!\s+\d+\s+R)")
 _ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
+
+
+def _spelled(name: str) -> bytes:
+    """A pattern for `/name` in which each letter may be written as `#xx`."""
+    letters = "".join(f"(?:{c}|#(?i:{ord(c):02x}))" for c in name)
+    return f"/{letters}(?![A-Za-z0-9_.+#\\-])".encode("ascii")
+
+
+def _any(*names: str) -> re.Pattern[bytes]:
+    return re.compile(b"|".join(_spelled(name) for name in names))
+
+
 _ACTIONS = (
-    ("pdf-javascript", re.compile(rb"/(?:JavaScript|JS)(?![A-Za-z0-9_.+\-])")),
-    ("pdf-launch", re.compile(rb"/Launch(?![A-Za-z0-9_.+\-])")),
-    ("pdf-embedded", re.compile(rb"/(?:EmbeddedFiles?|FileAttachment|Collection\s*<<|GoToE)(?![A-Za-z0-9_.+\-])")),
-    ("pdf-richmedia", re.compile(rb"/(?:RichMedia|RichMediaContent)(?![A-Za-z0-9_.+\-])")),
-    ("pdf-launch", re.compile(rb"/ImportData(?![A-Za-z0-9_.+\-])")),
-    ("encrypted", re.compile(rb"/Encrypt(?:\s+\d+\s+\d+\s+R|\s*<<)")),
+    ("pdf-javascript", _any("JavaScript", "JS")),
+    ("pdf-launch", _any("Launch", "ImportData")),
+    ("pdf-embedded", _any("EmbeddedFiles", "EmbeddedFile", "FileAttachment", "GoToE")),
+    ("pdf-richmedia", _any("RichMedia", "RichMediaContent")),
+    ("encrypted", re.compile(_spelled("Encrypt") + rb"(?:\s{1,20}\d{1,10}\s{1,20}\d{1,10}\s{1,20}R|\s{0,20}<<)")),
 )
-_STRICT = re.compile(rb"/S\s*/(JavaScript|Launch)(?![A-Za-z0-9])")
+_STRICT_JAVASCRIPT = re.compile(rb"/S\s{0,20}" + _spelled("JavaScript"))
+_STRICT_LAUNCH = re.compile(rb"/S\s{0,20}" + _spelled("Launch"))
 _NAME = re.compile(rb"/(?:UF|F)\s*(?:\(((?:[^()\\]|\\.){1,500})\)|<([0-9A-Fa-f\s]{2,2000})>)", re.S)
 _MAX_STREAMS = 100_000
 _MAX_FILES = 200
+_LZW_OCTETS = 512 * 1024  # it is unpacked in Python
 _DICTIONARY_OCTETS = 16 * 1024
 
 
@@ -49,14 +62,14 @@ def read_pdf(opening: Opening) -> Iterator[Member]:
         _look_at_stream(opening, dictionary, body)
         if b"/EmbeddedFile" in dictionary and files < _MAX_FILES:
             files += 1
-            opening.purse.entry()
+            opening.purse.check_time()
             yield Member(tuple(names[files - 1 : files]), _decoded(opening, dictionary, body), role="embedded")
         at = end
         if len(outside) > _MAX_STREAMS:
             opening.problems.add("entries")
             break
     outside.append(data[at:])
-    _note(opening, _plain(b"\n".join(outside)))
+    _note(opening, b"\n".join(outside))
 
 
 def _dictionary(before: bytes) -> bytes:
@@ -83,16 +96,17 @@ def _stream_end(data: bytes, start: int, dictionary: bytes) -> int:
 def _look_at_stream(opening: Opening, dictionary: bytes, body: bytes) -> None:
     if b"/ObjStm" in dictionary:
         try:
-            _note(opening, _plain(_decoded(opening, dictionary, body)))
+            _note(opening, _decoded(opening, dictionary, body))
         except Unreadable:
             if "encrypted" not in opening.problems and b"/Encrypt" not in opening.data:
                 opening.problems.add("unreadable")
     elif b"/XFA" in dictionary or (b"<xdp" in body[:200] or b"<template" in body[:200]):
         opening.problems.update({"pdf-javascript"} if b"<script" in body else ())
     elif b"/Filter" not in dictionary and b"/Image" not in dictionary:
-        found = _STRICT.search(_plain(body))
-        if found:
-            opening.problems.add("pdf-javascript" if found[1] == b"JavaScript" else "pdf-launch")
+        if _STRICT_JAVASCRIPT.search(body):
+            opening.problems.add("pdf-javascript")
+        if _STRICT_LAUNCH.search(body):
+            opening.problems.add("pdf-launch")
 
 
 def _note(opening: Opening, text: bytes) -> None:
@@ -139,21 +153,7 @@ def _undo(opening: Opening, name: bytes, body: bytes) -> bytes:
 
 def _inflate(opening: Opening, body: bytes) -> bytes:
     """As readers do: what came out before an error counts."""
-    engine = zlib.decompressobj()
-    pieces: list[bytes] = []
-    rest, total = body, 0
-    try:
-        while rest and not engine.eof:
-            piece = engine.decompress(rest, 1 << 18)
-            rest = engine.unconsumed_tail
-            total += len(piece)
-            opening.purse.grow(len(piece))
-            opening.purse.check_ratio(len(body), total)
-            pieces.append(piece)
-    except zlib.error as error:
-        if not pieces:
-            raise Unreadable("deflate") from error
-    return b"".join(pieces)
+    return opening.purse.unpack(body, zlib.decompressobj(), is_lenient=True)[0]
 
 
 def _run_length(opening: Opening, body: bytes) -> bytes:
@@ -175,7 +175,7 @@ def _lzw(opening: Opening, body: bytes) -> bytes:
     """LZW with early change (§7.4.4), the default."""
     table: list[bytes] = []
     out, width, value, bits, before = bytearray(), 9, 0, 0, b""
-    for octet in body[: 4 << 20]:
+    for octet in body[:_LZW_OCTETS]:
         value, bits = (value << 8 | octet) & 0xFFFFFF, bits + 8
         if bits < width:
             continue

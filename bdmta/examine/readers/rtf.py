@@ -16,6 +16,8 @@ _BINARY = re.compile(rb"\\bin(\d{1,9}) ?")
 _WORD = re.compile(rb"\\(?:[a-zA-Z]+-?\d*|\*|'..|[^a-zA-Z])")
 _COMPOUND = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _MAX_OBJECTS = 200
+_MAX_BRACES = 20_000
+_BRACE = re.compile(rb"[{}]")
 
 
 def read_rtf(opening: Opening) -> Iterator[Member]:
@@ -29,7 +31,7 @@ def read_rtf(opening: Opening) -> Iterator[Member]:
         if number >= _MAX_OBJECTS:
             opening.problems.add("entries")
             return
-        opening.purse.entry()
+        opening.purse.check_time()
         yield from _object(_octets(opening, data, match.end()))
 
 
@@ -37,10 +39,10 @@ def _octets(opening: Opening, data: bytes, start: int) -> bytes:
     """The hexadecimal that follows, to the end of its group; control words and groups within it are passed over."""
     depth, at = 1, start
     stop = start
-    for brace in re.finditer(rb"[{}]", data[start:]):
+    for number, brace in enumerate(_BRACE.finditer(data, start)):
         depth += 1 if brace[0] == b"{" else -1
-        stop = start + brace.start()
-        if depth == 0:
+        stop = brace.start()
+        if depth == 0 or number >= _MAX_BRACES:
             break
     else:
         stop = len(data)

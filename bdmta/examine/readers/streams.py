@@ -40,7 +40,7 @@ def read_gzip(opening: Opening) -> Iterator[Member]:
         if name:
             names[name] = None
         try:
-            octets, taken = opening.purse.inflate(data[header_end:])
+            octets, taken = opening.purse.inflate(memoryview(data)[header_end:])
         except Unreadable:
             opening.problems.add("unreadable")
             break
@@ -107,7 +107,7 @@ def _read_all(opening: Opening, engine: object, magic: bytes) -> Iterator[Member
     data, at, pieces = opening.data, 0, []
     for _ in range(_MAX_STREAMS):
         try:
-            octets, taken = opening.purse.unpack(data[at:], engine())  # type: ignore[operator]
+            octets, taken = opening.purse.unpack(memoryview(data)[at:], engine())  # type: ignore[operator]
         except Unreadable:
             opening.problems.add("unreadable")
             break

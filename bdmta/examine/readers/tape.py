@@ -26,7 +26,7 @@ def read_tar(opening: Opening) -> Iterator[Member]:
             size = int(pax["size"])
         content = data[at + _BLOCK : at + _BLOCK + size]
         at += _BLOCK + (size + _BLOCK - 1) // _BLOCK * _BLOCK
-        opening.purse.entry()
+        opening.purse.check_time()
         if kind in b"LK" and kind:
             long_names.append(_text(content.rstrip(b"\0")))
         elif kind in b"xg" and kind:
@@ -101,7 +101,7 @@ def read_ar(opening: Opening) -> Iterator[Member]:
         if header[58:60] != b"`\n":
             raise Unreadable("ar")
         size = int(header[48:58].strip() or b"0")
-        opening.purse.entry()
+        opening.purse.check_time()
         yield Member((_text(header[:16].strip().rstrip(b"/")),), data[at + 60 : at + 60 + size])
         at += 60 + size + (size & 1)
 
@@ -122,7 +122,7 @@ def read_cpio(opening: Opening) -> Iterator[Member]:
         content_at = at + (head + name_octets + pad - 1) // pad * pad
         if name == "TRAILER!!!":
             return
-        opening.purse.entry()
+        opening.purse.check_time()
         if mode >> 12 != 4:
             kind = b"2" if mode >> 12 != 8 else b"0"
             yield _member(opening, (name,), kind, data[content_at : content_at + size], size)

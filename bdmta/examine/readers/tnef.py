@@ -14,6 +14,7 @@ _DATA_TAG = 0x3701
 _FIXED = {0x0002: 4, 0x0003: 4, 0x000A: 4, 0x000B: 4, 0x0004: 4, 0x0005: 8, 0x0006: 8, 0x0007: 8, 0x0014: 8,
           0x0040: 8, 0x0048: 16, 0x0001: 4}  # fmt: skip
 _MAX_VALUES = 4096
+_MAX_ATTRIBUTES = 50_000
 
 
 def read_tnef(opening: Opening) -> Iterator[Member]:
@@ -21,7 +22,9 @@ def read_tnef(opening: Opening) -> Iterator[Member]:
     data, at = opening.data, 6
     names: list[str] = []
     contents: list[bytes] = []
-    while at + 9 <= len(data):
+    for _ in range(_MAX_ATTRIBUTES):
+        if at + 9 > len(data):
+            break
         level, attribute, size = (
             data[at],
             struct.unpack_from("<H", data, at + 1)[0],
@@ -59,7 +62,7 @@ def _attachment(opening: Opening, names: list[str], contents: list[bytes]) -> It
     if not known and not contents:
         return
     for content in contents or [b""]:
-        opening.purse.entry()
+        opening.purse.check_time()
         opening.purse.grow(len(content))
         yield Member(known, content)
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from bdmta.examine.errors import Unreadable
+from bdmta.examine.errors import OverBound, Unreadable
 from bdmta.examine.names import is_traversal
 from bdmta.examine.readers.opening import Member, Opening
 
@@ -128,7 +128,8 @@ def _zip64(data: bytes, end: int, known: tuple[int, int, int]) -> tuple[int, int
 def _read_central(opening: Opening, directory: Directory, total: int, end: int) -> None:
     data, at = opening.data, directory.start
     while at + _CENTRAL.size <= end and data[at : at + 4] == b"PK\x01\x02":
-        opening.purse.entry()
+        if len(directory.entries) > opening.purse.bounds.entries:
+            raise OverBound("entries")
         fields = _CENTRAL.unpack_from(data, at)
         flags, method, crc, packed, octets = fields[3], fields[4], fields[7], fields[8], fields[9]
         name_octets, extra_octets, comment_octets = fields[10], fields[11], fields[12]
@@ -244,7 +245,8 @@ def _add_hidden(opening: Opening, directory: Directory, gaps: list[tuple[int, in
                 entry.is_hidden = True
                 directory.entries.append(entry)
                 directory.problems.add("hidden-entry")
-                opening.purse.entry()
+                if len(directory.entries) > opening.purse.bounds.entries:
+                    raise OverBound("entries")
             at = data.find(b"PK\x03\x04", at + 4, stop)
 
 

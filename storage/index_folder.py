@@ -187,6 +187,7 @@ def save(connection: sqlite3.Connection, folder: int, saved: Saved) -> None:
     distinct = {info: code for code, info in enumerate(dict.fromkeys(state.infos))}
     known = asdict(saved.known)
     known["header"] = saved.known.header.decode("latin-1")
+    known["tail"] = saved.known.tail.decode("latin-1")
     connection.execute(
         "INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -243,4 +244,5 @@ def _small(row: tuple[object, ...]) -> tuple[Stamp | None, Known, Counts]:
     stamp = json.loads(str(row[2]))
     known = json.loads(str(row[3]))
     known["header"] = known["header"].encode("latin-1")
+    known["tail"] = known["tail"].encode("latin-1")
     return (Stamp(*stamp) if stamp else None), Known(**known), Counts(**json.loads(str(row[4])))

@@ -14,11 +14,13 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from storage.uidlist_lock import uidlist_lock
 
 Remembered = tuple[int, int, list[tuple[int, str]]]  # uidvalidity, next UID, (UID, base) of what is known
 FILE_NAME = "dovecot-uidlist"
+_TAIL_OCTETS = 64
 UID_MAX = 0xFFFFFFFF
 
 
@@ -31,6 +33,7 @@ class Known:
     uidvalidity: int = 0
     next_uid: int = 1
     header: bytes = b""  # the first line, for fields that we do not know
+    tail: bytes = b""  # the octets before `offset`: a file that was replaced may have got the same inode number
 
 
 @dataclass(slots=True)
@@ -60,12 +63,7 @@ class UidList:
             return None
         with os.fdopen(fd, "rb") as file:
             stat = os.fstat(fd)
-            if (
-                stat.st_ino == self.known.inode
-                and stat.st_size >= self.known.offset
-                and self._same_header(file.readline(4096))
-            ):
-                file.seek(self.known.offset)
+            if stat.st_ino == self.known.inode and stat.st_size >= self.known.offset and self._is_same(file):
                 return self._take(file.read(), whole=False)
             file.seek(0)
             octets = file.read()
@@ -79,8 +77,13 @@ class UidList:
             return self.known.inode != 0
         return stat.st_ino != self.known.inode or stat.st_size != self.known.offset
 
-    def _same_header(self, line: bytes) -> bool:
-        return line.rstrip(b"\n") == self.known.header
+    def _is_same(self, file: BinaryIO) -> bool:
+        """Whether the file still begins with what was read; leaves it at the first octet that was not."""
+        known = self.known
+        if file.readline(4096).rstrip(b"\n") != known.header:
+            return False
+        file.seek(known.offset - len(known.tail))
+        return file.read(len(known.tail)) == known.tail
 
     def _take_whole(self, octets: bytes, inode: int) -> News | None:
         end = octets.find(b"\n")
@@ -89,13 +92,14 @@ class UidList:
         if parsed is None:
             return None
         uidvalidity, next_uid = parsed
-        self.known = Known(inode, end + 1, uidvalidity, next_uid, header)
+        self.known = Known(inode, end + 1, uidvalidity, next_uid, header, octets[: end + 1][-_TAIL_OCTETS:])
         return self._take(octets[end + 1 :], whole=True)
 
     def _take(self, octets: bytes, *, whole: bool) -> News:
         """Add complete lines; the rest of a line still being written (or torn by a crash) waits."""
         octets = octets[: octets.rfind(b"\n") + 1]
         self.known.offset += len(octets)
+        self.known.tail = (self.known.tail + octets)[-_TAIL_OCTETS:]
         lowest = 0 if whole else self.known.next_uid - 1
         entries = list(parse_lines(octets, above_uid=lowest))
         if entries:
@@ -149,6 +153,7 @@ class UidList:
         finally:
             os.close(fd)
         self.known.offset += len(octets)
+        self.known.tail = (self.known.tail + octets)[-_TAIL_OCTETS:]
         self.known.next_uid = added[-1][0] + 1
 
     def _write_whole(self, entries: list[tuple[int, str]]) -> None:
@@ -166,7 +171,7 @@ class UidList:
             os.close(fd)
         os.rename(temporary, self.path)
         _sync_dir(self.folder)
-        self.known = Known(inode, len(octets), self.known.uidvalidity, next_uid, header)
+        self.known = Known(inode, len(octets), self.known.uidvalidity, next_uid, header, octets[-_TAIL_OCTETS:])
 
     def compact(self, is_alive: Callable[[int], bool]) -> None:
         """Drop the lines of letters that are gone. Fields of the others stay; the header keeps the next UID."""
@@ -187,7 +192,7 @@ class UidList:
                 inode = os.fstat(out.fileno()).st_ino
             os.rename(temporary, self.path)
             _sync_dir(self.folder)
-            self.known = Known(inode, len(octets), self.known.uidvalidity, next_uid, header)
+            self.known = Known(inode, len(octets), self.known.uidvalidity, next_uid, header, octets[-_TAIL_OCTETS:])
 
 
 def parse_header(line: bytes) -> tuple[int, int] | None:

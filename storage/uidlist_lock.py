@@ -40,13 +40,10 @@ def uidlist_lock(folder: str, *, wait_s: float = STALE_AFTER_S + 2) -> Iterator[
             time.sleep(random.uniform(0.0005, 0.003))
     try:
         os.write(fd, f"{os.getpid()}:{_HOST}".encode())
-        mine = os.fstat(fd)
-    finally:
-        os.close(fd)
-    try:
         yield
     finally:
-        _release(path, mine.st_ino)
+        _release(path, os.fstat(fd).st_ino)
+        os.close(fd)  # open until now, so that no other file has had its inode number
 
 
 def _release(path: str, inode: int) -> None:
@@ -80,7 +77,11 @@ def _take_away_stale(path: str) -> bool:
         os.rename(path, aside)
     except FileNotFoundError:
         return True
-    if os.lstat(aside).st_ino != seen.st_ino:  # another took the stale one over before us: give the live lock back
+    found = os.lstat(aside)
+    if (found.st_ino, found.st_mtime_ns) != (
+        seen.st_ino,
+        seen.st_mtime_ns,
+    ):  # another took the stale one over before us: give the live lock back
         try:
             os.link(aside, path)
         except FileExistsError:

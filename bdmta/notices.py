@@ -6,7 +6,7 @@ They go straight into the mailbox and through no policy: their words are ours. E
 
 from __future__ import annotations
 
-from collections import OrderedDict
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
@@ -18,14 +18,13 @@ from bdmta.delivery import Deliverer
 from bdmta.directory.snapshot import MailboxEntry
 from bdmta.envelope import Envelope, Recipient, new_reference
 from bdmta.message.write import compose_text
-from bdmta.policy import Direction
+from bdmta.policy import Direction, State
 from bdmta.received import rfc5322_date, trace_fields
 from bdmta.routing import Router
 from bdmta.tasks import Tasks
 from storage.letter import Letter
 
-_REMEMBERED = 1000
-_EXPLAINED_AGAIN_S = 3600.0
+_EXPLAINED_AGAIN_S = 7 * 86_400
 
 _REFUSAL_VI = """Kính gửi anh/chị,
 
@@ -58,7 +57,7 @@ class Notices:
 
     def __init__(
         self, deliverer: Deliverer, router: Router, clock: Clock, tasks: Tasks, log: Any,
-        *, hostname: str, offset: timedelta, postmaster: Callable[[], str],
+        *, hostname: str, offset: timedelta, postmaster: Callable[[], str], state: State,
     ) -> None:  # fmt: skip
         self._deliverer = deliverer
         self._router = router
@@ -68,24 +67,22 @@ class Notices:
         self._hostname = hostname
         self._offset = offset
         self._postmaster = postmaster
-        self._explained: OrderedDict[tuple[str, ...], float] = OrderedDict()
+        self._state = state
 
     def explain_refusal(self, envelope: Envelope, ruling: Ruling) -> None:
         """Tell the official in full letters why the letter was refused: the reply Outlook shows has no diacritics.
 
-        The same refusal of the same letter, tried again and again by a client, is explained once an hour.
+        The same refusal of the same letter, tried again and again by a client, is explained once a week, by whichever edge.
         """
         said, account, message = ruling.refusal, envelope.account, ruling.facts.message
         if said is None or account is None or message is None or said.code < 500:
             return
         letter = message.first("message-id") or message.first("date")
         cause = (account.address, said.text, letter.text if letter else "", *(r.key for r in envelope.recipients[:20]))
-        now = self._clock.monotonic()
-        if now - self._explained.get(cause, -_EXPLAINED_AGAIN_S) < _EXPLAINED_AGAIN_S:
+        key = hashlib.blake2b("\0".join(cause).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        if self._state.get(key) is not None:
             return
-        self._explained[cause] = now
-        if len(self._explained) > _REMEMBERED:
-            self._explained.popitem(last=False)
+        self._state.put(key, "explained", _EXPLAINED_AGAIN_S)
         local = envelope.received_at + self._offset
         text = _REFUSAL_VI.format(
             time=local.strftime("%H:%M ngày %d/%m/%Y"), reason=_reason(ruling),

@@ -87,7 +87,7 @@ class Edge:
         self.router = Router(self.watch, config.mail.subaddress_separator if config.mail.plus_addressing else "")
         self._notices = Notices(
             deliverer, self.router, clock, self._tasks, log, hostname=config.server.hostname, offset=offset,
-            postmaster=lambda: self.watch.current().postmaster,
+            postmaster=lambda: self.watch.current().postmaster, state=FileState(site.state_dir, "notices", clock),
         )  # fmt: skip
         self.acceptance = Acceptance(
             deliverer, self._notices, self.facts, clock, self._executor, log, hostname=config.server.hostname,

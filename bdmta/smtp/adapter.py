@@ -24,6 +24,7 @@ from storage.errors import NoSpace, StoreError
 BLOCK_OCTETS = 65536
 _MAX_LINE_OCTETS = 12288 + 2  # the longest is an AUTH response (RFC 4954 §4)
 _HANDSHAKE_S = 30.0
+_CLOSE_S = 10.0
 _NO_SPACE = reply(452, "3.1", "Insufficient system storage", "Máy chủ tạm hết chỗ lưu, xin gửi lại sau")
 
 
@@ -87,13 +88,22 @@ class SmtpProtocol(SMTP):
             self._say_and_close(said.SHUTTING_DOWN)
 
     def _timeout_cb(self) -> None:
-        self._say_and_close(said.IDLE)
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            self.transport.abort()  # it reads nothing of what it is told
+        else:
+            self._say_and_close(said.IDLE)
 
     def _say_and_close(self, last: Reply) -> None:
         if self.transport is not None:
             self.transport.write(b"".join(self._out) + last.encode())
             self._out.clear()
-            self.transport.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Close once the last reply is out; a peer that does not read it is not waited for."""
+        self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self.loop.call_later(_CLOSE_S, self.transport.abort)
 
     def _arm(self, seconds: float) -> None:
         self._disarm()
@@ -127,7 +137,7 @@ class SmtpProtocol(SMTP):
         finally:
             self._disarm()
             if self.transport is not None:
-                self.transport.close()
+                self._close()
 
     async def _guarded(self, work: Any) -> Reply:
         """The reply of `work`; what it dies of is logged with a reference, and the peer may try again."""
@@ -153,7 +163,10 @@ class SmtpProtocol(SMTP):
             if self.transport is None:
                 raise _Gone
             self.transport.write(octets)
-            await self._writer.drain()
+            if self.transport.get_write_buffer_size():
+                self._arm(self.mail.settings.idle_timeout_s if self.mail else 300.0)
+                await self._writer.drain()
+                self._disarm()
 
     async def _flush_quietly(self) -> None:
         try:

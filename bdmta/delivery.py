@@ -18,6 +18,7 @@ from storage.quota import Limit, Quota
 from storage.spool import QueueEntry, QueueRecipient
 
 JUNK = "Junk"
+MANY = 100  # mailboxes whose fill level is looked at beside the loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,11 @@ class Deliverer:
         `junk` holds recipients (by key) whose copy goes to Junk. A mailbox reached by several recipients gets one
         copy. The copy of a full member of a group waits in the spool; the group's other members are served now.
         """
-        inbox, spam, outside = self._sort(envelope.recipients, frozenset(junk), letter.size_octets)
+        sort = (envelope.recipients, frozenset(junk), letter.size_octets)
+        if sum(len(recipient.route.mailboxes) for recipient in envelope.recipients) > MANY:
+            inbox, spam, outside = await asyncio.get_running_loop().run_in_executor(None, self._sort, *sort)
+        else:
+            inbox, spam, outside = self._sort(*sort)
         targets = [Target(self.mailbox_dir(a), "INBOX", limit_of(e)) for a, e in inbox.items()]
         targets += [Target(self.mailbox_dir(a), JUNK, limit_of(e)) for a, e in spam.items()]
         deliveries = [Delivery(letter, tuple(targets))] if targets else []

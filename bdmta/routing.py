@@ -6,7 +6,9 @@ abuse always lead somewhere (RFC 2142, RFC 5321 §4.5.1).
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
+from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from bdmta.address import Address, AddressError, parse_address
@@ -14,6 +16,7 @@ from bdmta.directory.snapshot import AliasEntry, Entry, GroupEntry, MailboxEntry
 
 MAX_DEPTH = 20
 MAX_TARGETS = 100_000
+LARGE_GROUP = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Router:
     def __init__(self, watch: SnapshotWatch, separator: str) -> None:
         self._watch = watch
         self._separator = separator
+        self._opened: dict[str, Route] = {}  # groups, of the snapshot `_opened_of`
+        self._opened_of: Snapshot | None = None
 
     def is_local(self, domain: str) -> bool:
         """Mail for `domain` is kept here."""
@@ -63,7 +68,19 @@ class Router:
             return Route(problem="closed") if entry.status == "closed" else Route(mailboxes=(entry,))
         if entry is None:
             return Route(problem="unknown")
-        return _open(snapshot, key, entry)
+        if snapshot is not self._opened_of:
+            self._opened, self._opened_of = {}, snapshot
+        if key not in self._opened:
+            self._opened[key] = _open(snapshot, key, entry)
+        return self._opened[key]
+
+    async def find(self, address: Address, executor: Executor) -> Route:
+        """`route`, with large groups opened beside the loop the first time."""
+        snapshot = self._watch.current()
+        entry = snapshot.resolve(address.key) if address.domain else None
+        if isinstance(entry, GroupEntry) and len(entry.members) > LARGE_GROUP:
+            return await asyncio.get_running_loop().run_in_executor(executor, self.route, address)
+        return self.route(address)
 
     def _find(self, snapshot: Snapshot, key: str) -> Entry | None:
         entry = snapshot.resolve(key)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 ADDRESSES = 20_000
 MAILBOXES = 100
+GROUP = 1000
 DOMAIN = "test.local"
 _USER_ID = 2000
 
@@ -32,6 +33,9 @@ class Peer:
         self.folder = folder
         self.root = folder / "mail"
         self.port = port
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                raise SystemExit(f"port {port} is taken; choose another with --port")
         folder.mkdir(parents=True)
         folder.chmod(0o755)
         self.process = self._start()
@@ -60,19 +64,29 @@ class Peer:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
-    def new_folders(self) -> list[Path]:
-        """Every inbox's `new/`."""
-        return [path for path in self.root.rglob("new") if not path.parent.name.startswith(".")]
+    def new_folder(self, number: int) -> Path:
+        """The `new/` of mailbox `number`."""
+        raise NotImplementedError
 
-    def letters(self, folders: list[Path]) -> int:
-        """How many letters lie in them."""
-        return sum(len(os.listdir(folder)) for folder in folders)
+    def letters(self, mailboxes: int) -> int:
+        """How many letters lie in the first `mailboxes` mailboxes."""
+        count = 0
+        for number in range(mailboxes):
+            try:
+                count += len(os.listdir(self.new_folder(number)))
+            except FileNotFoundError:  # Postfix makes a Maildir with its first letter
+                continue
+        return count
 
 
 class Postfix(Peer):
     """Debian's Postfix, virtual(8) into Maildirs."""
 
     name = "postfix"
+
+    def new_folder(self, number: int) -> Path:
+        """virtual(8) keeps them side by side."""
+        return self.root / f"box{number:03d}" / "new"
 
     def _start(self) -> subprocess.Popen[bytes]:
         etc = self.folder / "etc"
@@ -81,10 +95,10 @@ class Postfix(Peer):
         shutil.chown(self.folder / "data", "postfix")
         os.chown(self.root, _USER_ID, _USER_ID)
         maps = "".join(f"{n}u@{DOMAIN} box{n % MAILBOXES:03d}/\n" for n in range(ADDRESSES))
-        maps += "".join(f"box{n:03d}@{DOMAIN} box{n:03d}/\n" for n in range(1000))
+        maps += "".join(f"box{n:03d}@{DOMAIN} box{n:03d}/\n" for n in range(GROUP))
         (etc / "boxes").write_text(maps)
         (etc / "aliases").write_text(
-            f"everybody@{DOMAIN} " + ", ".join(f"box{n:03d}@{DOMAIN}" for n in range(1000)) + "\n"
+            f"everybody@{DOMAIN} " + ", ".join(f"box{n:03d}@{DOMAIN}" for n in range(GROUP)) + "\n"
         )
         (etc / "main.cf").write_text(_MAIN_CF.format(folder=self.folder, root=self.root))
         (etc / "master.cf").write_text(_MASTER_CF.format(port=self.port))
@@ -96,10 +110,20 @@ class Postfix(Peer):
             )
 
 
+    def stop(self) -> None:
+        """Postfix's master leaves its parent's process group: it is told by its own command."""
+        subprocess.run(["postfix", "-c", str(self.folder / "etc"), "stop"], capture_output=True)
+        super().stop()
+
+
 class Bdmta(Peer):
     """This checkout, default chain on."""
 
     name = "bdmta"
+
+    def new_folder(self, number: int) -> Path:
+        """By domain."""
+        return self.root / DOMAIN / f"box{number:03d}" / "new"
 
     def command(self, *words: str) -> None:
         """One `bdmta` command on the site."""
@@ -121,11 +145,11 @@ class Bdmta(Peer):
             text = _set(text, table, key, value)
         (site / "bdmta.toml").write_text(text)
         rows = ["address,name,alias_of"]
-        rows += [f"box{n:03d}@{DOMAIN},Box {n}," for n in range(1000)]
+        rows += [f"box{n:03d}@{DOMAIN},Box {n}," for n in range(GROUP)]
         rows += [f"{n}u@{DOMAIN},,box{n % MAILBOXES:03d}@{DOMAIN}" for n in range(ADDRESSES)]
         (self.folder / "boxes.csv").write_text("\n".join(rows) + "\n")
         self.command("import", str(self.folder / "boxes.csv"), "--report", str(self.folder / "passwords.csv"))
-        members = [f"box{n:03d}@{DOMAIN}" for n in range(1000)]
+        members = [f"box{n:03d}@{DOMAIN}" for n in range(GROUP)]
         self.command("group", "add", f"everybody@{DOMAIN}", *members)
         with (self.folder / "log").open("wb") as log:
             return subprocess.Popen(

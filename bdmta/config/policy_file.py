@@ -34,7 +34,7 @@ def _render(use: str) -> str:
     module = importlib.import_module(use)
     about = (module.__doc__ or "").strip().partition("\n")[0]
     lines = [f"# {line}" for line in textwrap.wrap(about, _WIDTH)]
-    lines += ["[[policy]]", f"use = {toml_value(use)}", 'mode = "enforce"', "# timeout_s = 10", '# on_error = "defer"']
+    lines += ["[[policy]]", f"use = {toml_value(use)}", 'mode = "enforce"', "# timeout_s = 20", '# on_error = "defer"']
     lines.append("[policy.options]")
     for field in dataclasses.fields(module.Config):
         lines += [f"# {line}" for line in textwrap.wrap(_sentence(field), _WIDTH)]

@@ -229,7 +229,7 @@ class Session:
         if len(transaction.recipients) >= self.settings.max_recipients:  # RFC 5321 §4.5.3.1.8: at least 100
             return said.TOO_MANY_RECIPIENTS
         key = address.key
-        route = self.server.router.route(address)
+        route = await self.server.router.find(address, self.server.executor)
         refusal = self._unroutable(str(address), route, transaction)
         if refusal is None:
             refusal = await self._ask(Stage.RCPT, transaction, recipient=key)

@@ -16,6 +16,7 @@ from bdmta.charset.score import Score, score, words
 CANDIDATES = ("tcvn3", "vni-windows", "viscii", "vps", "windows-1258", "tcvn5712-vn1")
 SURE = 9.0
 LIKELY = 3.0  # enough for a unit of a letter that is known to be in that encoding, or to be Vietnamese
+SUSPECT = 6.0  # worth a mark, not a change
 _CLEAR_BY = 3.0
 _SAMPLE_OCTETS = 32 * 1024
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from bdmta.charset import codec, markup
-from bdmta.charset.detect import LIKELY, SURE, Reading, best, readings, sample
+from bdmta.charset.detect import LIKELY, SURE, SUSPECT, Reading, best, readings, sample
 from bdmta.charset.score import UNICODE_VIETNAMESE, reads_as_vietnamese, score
 from bdmta.charset.viqr import is_viqr
 from bdmta.message.words import codec_of
@@ -360,7 +360,7 @@ def _is_broken_utf8(octets: bytes) -> bool:
 
 def _suspect(found: list[Reading], before: str) -> Truth | None:
     """Something speaks for an old set, yet not enough: to be weighed with the rest of the letter."""
-    if found and found[0].passes(LIKELY):
+    if found and found[0].passes(SUSPECT):
         return Truth(Kind.SUSPECT, before + found[0].encoding)
     return None
 

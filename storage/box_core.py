@@ -147,7 +147,7 @@ class BoxCore:
                     self._must_scan = False
                     self._stamp = stamp
             self.refresh()
-            if saved is None or self.sync.compact_if_long(self.state):
+            if self.sync.compact_if_long(self.state) or saved is None:
                 self.save()
 
     def _recent_count(self) -> int:

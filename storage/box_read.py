@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from storage.box_core import BoxCore
@@ -120,13 +121,27 @@ class Box(BoxCore):
         ]
         count = 0
         boxes = self.mailbox.boxes
+        claimed = {uid: size for uid, _, size in wanted}
         for rows in read_many(boxes.rules.render, self.cur, wanted, boxes.builders):
             with self.mailbox.index.writing() as connection:
                 insert_letters(connection, self._folder_id(connection), rows)
             if self._unread is not None:
                 self._unread.difference_update(uid for uid, _, _ in rows)
             count += len(rows)
+            self._correct_sizes({uid: size for uid, size, _ in rows if claimed[uid] != size})
         return count
+
+    def _correct_sizes(self, sizes: dict[int, int]) -> None:
+        """Some file names lie about the letter's octets; RFC822.SIZE must not."""
+        if not sizes:
+            return
+        with self.lock:
+            state = self.state
+            size = state.columns.size[:]
+            for uid, octets in sizes.items():
+                if (row := state.row_of(uid)) is not None:
+                    size[row] = octets
+            self.publish(replace(state, columns=replace(state.columns, size=size)))
 
     @contextmanager
     def _building(self, count: int) -> Iterator[None]:

@@ -127,7 +127,7 @@ class Acceptance:
             has_tls=envelope.has_tls, helo=envelope.helo, account=envelope.account,
             mail_from=envelope.sender.key if envelope.sender is not None else "",
             rcpt_to=tuple(r.key for r in envelope.recipients), size=size, message=message,
-            local_domains=frozenset(self._local_domains()),
+            local_domains=frozenset(self._local_domains()), smtputf8=envelope.smtputf8,
         )  # fmt: skip
 
     def _letter(self, envelope: Envelope, ruling: Ruling, message: Message, incoming: Incoming) -> Letter:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bdmta.config.render import toml_value
 
-CHAIN = ("policies.sender", "policies.attachments", "policies.formats")
+CHAIN = ("policies.sender", "policies.secrecy", "policies.attachments", "policies.formats", "policies.charset")
 """The default chain, in the order in which its members are asked."""
 
 _WIDTH = 110

@@ -118,6 +118,11 @@ class Snapshot:
         found = self.resolve(address)
         return found if isinstance(found, MailboxEntry) else None
 
+    def mailboxes(self) -> list[MailboxEntry]:
+        """Every mailbox, by address; for commands that go through all of them."""
+        rows = self._conn.execute("SELECT address FROM entries WHERE type = 'mailbox' ORDER BY address").fetchall()
+        return [entry for (address,) in rows if (entry := self.mailbox(address)) is not None]
+
     def login_mailbox(self, name: str) -> MailboxEntry | None:
         """The mailbox that one who logs in as `name` means: its address, an alias of it alone, or a local part.
 

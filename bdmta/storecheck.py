@@ -1,0 +1,109 @@
+"""`bdmta verify-store` and `reindex`: hold Maildirs, directory and spool against one another; make caches anew."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bdmta.clock import SystemClock
+from bdmta.directory.snapshot import MailboxEntry, Snapshot
+from bdmta.errors import BdmtaError
+from bdmta.site import Site
+from storage.errors import StoreError
+from storage.maildir import mailbox_dir
+from storage.quota import Limit, Quota
+from storage.spool import Spool
+from storage.verify import Problem, verify_mailbox
+
+REBUILT = {"quota": "summed anew"}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One problem: of which mailbox ("" for the site), and what `--repair` did about it."""
+
+    mailbox: str
+    path: str
+    kind: str
+    text: str
+    repaired: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def verify(site: Site, address: str | None, *, repair: bool) -> Iterator[Found]:
+    """Every problem of one mailbox, or of all of them and the spool. Only what can be rebuilt is ever changed."""
+    quota = Quota(SystemClock())
+    known = _mailboxes(site, address)
+    for entry in known:
+        where = mailbox_dir(site.mail_root, entry.address)
+        if not os.path.isdir(where):
+            yield Found(entry.address, where, "missing", "the mailbox has no folder; the next letter makes it")
+            continue
+        for problem in verify_mailbox(where):
+            yield _handled(entry, problem, quota, where, repair=repair)
+    if address is None:
+        yield from _strays(site, {mailbox_dir(site.mail_root, entry.address) for entry in known})
+        yield from _spool(site)
+
+
+def _mailboxes(site: Site, address: str | None) -> list[MailboxEntry]:
+    try:
+        snapshot = Snapshot.open(site.snapshot_path)
+    except StoreError as error:
+        raise BdmtaError(str(error)) from None
+    if address is None:
+        return snapshot.mailboxes()
+    entry = snapshot.mailbox(address)
+    if entry is None:
+        raise BdmtaError(f"{address}: no such mailbox")
+    return [entry]
+
+
+def _handled(entry: MailboxEntry, problem: Problem, quota: Quota, where: str, *, repair: bool) -> Found:
+    repaired = ""
+    if repair and problem.kind in REBUILT:
+        quota.recalculate(where, Limit(entry.quota_octets, entry.quota_letters))
+        repaired = REBUILT[problem.kind]
+    return Found(entry.address, problem.path, problem.kind, problem.text, repaired)
+
+
+def _strays(site: Site, known: set[str]) -> Iterator[Found]:
+    """Maildirs that no mailbox of the directory owns: perhaps of a restore, perhaps of a mistake; never removed."""
+    for domain in sorted(os.listdir(site.mail_root)):
+        folder = os.path.join(site.mail_root, domain)
+        if domain.startswith(".") or not os.path.isdir(folder):
+            continue
+        for name in sorted(os.listdir(folder)):
+            where = os.path.join(folder, name)
+            if where not in known:
+                yield Found("", where, "stray", "the directory knows no such mailbox")
+
+
+def _spool(site: Site) -> Iterator[Found]:
+    spool = Spool(site.queue_dir, SystemClock())
+    for kind in ("remote", "expand"):
+        for entry_id in spool.list(kind):  # type: ignore[arg-type]
+            try:
+                spool.load(entry_id)
+                spool.open_letter(entry_id)
+            except StoreError as error:
+                yield Found("", os.path.join(site.queue_dir, entry_id), "spool", str(error))
+
+
+def reindex(site: Site, address: str | None) -> int:
+    """Drop the indexes of one mailbox, or of all; they are made anew when somebody opens it. How many were."""
+    dropped = 0
+    for entry in _mailboxes(site, address):
+        relative = os.path.relpath(mailbox_dir(site.mail_root, entry.address), site.mail_root)
+        for suffix in (".db", ".db-wal", ".db-shm"):
+            try:
+                os.unlink(os.path.join(site.index_dir, relative + suffix))
+            except FileNotFoundError:
+                continue
+            dropped += suffix == ".db"
+    return dropped

@@ -5,12 +5,16 @@ The depth is bounded by the scan (20), so recursion is.
 
 from __future__ import annotations
 
+import re
+from urllib.parse import quote
+
 from bdmta.imap.render_envelope import envelope
 from bdmta.imap.render_string import nstring, string, unfolded
 from bdmta.message.parameters import Field
 from bdmta.message.part import Part
 
 _VALUE_OCTETS = 8192
+_SECTION = re.compile(r"([^*]+)\*([0-9]{1,4})(\*?)")
 _US_ASCII = b'("charset" "us-ascii")'
 _NO_PART = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
 
@@ -60,16 +64,38 @@ def _type_field(part: Part) -> Field | None:
 
 
 def _parameters(field: Field | None) -> bytes:
-    """Return the list of names and values as they stand (RFC 2231's sections too: clients join them), b"" for none."""
+    """Return the list of names and values as they stand, RFC 2231's sections joined; b"" for none."""
     if field is None or not field.parameters:
         return b""
-    pairs = [
-        b"%b %b"
-        % (string(parameter.name.encode("latin-1", "replace")), string(unfolded(parameter.values[0][:_VALUE_OCTETS])))
+    given = [
+        (parameter.name, unfolded(parameter.values[0][:_VALUE_OCTETS]))
         for parameter in field.parameters
         if parameter.name and parameter.values
     ]
+    if any("*" in name for name, _ in given):
+        given = _joined(given)
+    pairs = [b"%b %b" % (string(name.encode("latin-1", "replace")), string(value)) for name, value in given]
     return b"(%b)" % b" ".join(pairs) if pairs else b""
+
+
+def _joined(given: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+    """Join `name*0`, `name*1*` ... as Dovecot does: to `name`, or to `name*` when a section is percent-encoded."""
+    sections: dict[str, dict[int, tuple[bool, bytes]]] = {}
+    out: list[tuple[str, bytes]] = []
+    for name, value in given:
+        match = _SECTION.fullmatch(name)
+        if match is None:
+            out.append((name, value))
+        else:
+            sections.setdefault(match[1], {})[int(match[2])] = (bool(match[3]), value)
+    for base, numbered in sections.items():
+        values = [numbered[number] for number in sorted(numbered)]
+        if any(is_encoded for is_encoded, _ in values):
+            octets = b"".join(value if is_encoded else quote(value).encode() for is_encoded, value in values)
+            out.append((base + "*", octets))
+        else:
+            out.append((base, b"".join(value for _, value in values)))
+    return out
 
 
 def _disposition(part: Part) -> bytes:

@@ -22,7 +22,8 @@ def render(octets: Any) -> Rendered:
     is_plain = octets.isascii()
     body = None if is_plain else octets[end:].decode("utf-8", "replace").casefold()
     return Rendered(
-        end, b"(E%d)" % len(octets), b"(B)", b"(S)", text, "", "", "", "", text, "", "", "", 5, 0, "id@x", ("a@x", "b@x"),
+        end, b"(E%d)" % len(octets), b"(B)", b"(S)", text, "", "", "", "", text, "", "", "", 5, 0, "id@x",
+        ("a@x", "b@x"),
         False, body, (end, len(octets)) if is_plain else (),
     )  # fmt: skip
 

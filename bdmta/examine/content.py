@@ -87,7 +87,7 @@ class Look:
         try:
             if reader is not None:
                 self._run(reader, opening, path, depth)
-            if self._is_polyglot(opening):
+            if role != "component" and self._is_polyglot(opening):
                 opening.problems.add("polyglot")
                 within = Opening(opening.data, self.purse, opening.kind, opening.names)
                 self._run(read_zip, within, path, depth)

@@ -111,7 +111,7 @@ class ExaminerPool:
         self._bounds = bounds or Bounds()
         self._limits = limits or Limits()
         self._letters_per_worker = letters_per_worker
-        self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
+        self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
         self._all: set[_Worker] = set()
         self._kept: OrderedDict[bytes, Inventory] = OrderedDict()
         self._cached_letters = cached_letters
@@ -208,7 +208,10 @@ class ExaminerPool:
         self.asked_count += 1
         descriptor = await self._descriptor(message)
         try:
-            worker = await self._idle.get() or self._spawn()
+            worker = await self._idle.get()
+            if worker.process.poll() is not None:  # it died while idle: no letter's fault
+                self._drop(worker)
+                worker = self._spawn()
             return await self._ask_worker(worker, descriptor, task, decode)
         finally:
             os.close(descriptor)

@@ -88,10 +88,8 @@ _REMOTE_OBJECT = re.compile(
     rb"<Relationship\b(?=[^>]{0,1500}(?:oleObject|/frame))(?=[^>]{0,1500}TargetMode\s*=\s*[\"']External)"
     rb"(?=[^>]{0,1500}Target\s*=\s*[\"'](?:https?:|mhtml:|ftp:|\\\\|//))", re.I
 )  # fmt: skip
-_DDE = re.compile(
-    rb"<w:instrText[^>]{0,1500}>\s*DDE(?:AUTO)?\b|w:instr\s*=\s*[\"']\s*DDE(?:AUTO)?\b|<ddeLink\b[^>]{0,1500}ddeService\s*=\s*[\"'](?:cmd|mshta|powershell|wscript|rundll32)",
-    re.I,
-)
+_DDE_FIELD = re.compile(rb"instr(?:Text[^>]{0,100}>|\s{0,4}=\s{0,4}[\"'])\s{0,20}[dD][dD][eE](?:[aA][uU][tT][oO])?\b")
+_DDE_LINK = re.compile(rb"ddeLink\b[^>]{0,300}ddeService\s{0,4}=\s{0,4}[\"'](?i:cmd|mshta|powershell|wscript|rundll32)")
 
 
 def _read_ooxml(opening: Opening, directory: Directory) -> Iterator[Member]:
@@ -106,7 +104,7 @@ def _read_ooxml(opening: Opening, directory: Directory) -> Iterator[Member]:
             if _REMOTE_TEMPLATE.search(octets) or _REMOTE_OBJECT.search(octets):
                 opening.problems.add("remote-template")
         elif name.endswith(".xml"):
-            if (b"DDE" in octets or b"ddeLink" in octets) and _DDE.search(octets):
+            if _DDE_FIELD.search(octets) or ("externallink" in name and _DDE_LINK.search(octets)):
                 opening.problems.add("dde")
         elif "/activex/" in name and name.endswith(".bin"):
             opening.problems.add("activex")

@@ -34,6 +34,7 @@ from bdmta.office.client import OfficeClient
 from bdmta.policy import Services
 from bdmta.routing import Router
 from bdmta.service.reading import Reading
+from bdmta.service.sockets import BACKLOG
 from bdmta.service.tls import TlsContext
 from bdmta.site import Site
 from bdmta.smtp.adapter import SmtpProtocol
@@ -113,8 +114,9 @@ class Edge:
             factory = self._factory(listeners[name])
             context = self.tls.context if listeners[name].has_implicit_tls else None
             server = await asyncio.get_running_loop().create_server(
-                factory, sock=sock, ssl=context, ssl_handshake_timeout=_HANDSHAKE_S if context else None
-            )
+                factory, sock=sock, ssl=context, ssl_handshake_timeout=_HANDSHAKE_S if context else None,
+                backlog=BACKLOG,  # listen(2) is called again, and the last word counts
+            )  # fmt: skip
             self._servers.append(server)
 
     def _factory(self, listener: ListenerConfig) -> Callable[[], asyncio.BaseProtocol]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bdmta.service.privileges import sd_notify
+from bdmta.service.sockets import BACKLOG
 from bdmta.smtp import replies
 from bdmta.tasks import Tasks
 
@@ -137,7 +138,7 @@ class Supervisor:
         self._log.error("no edge is running, answering 421")
         for sock in self._smtp:
             copy = socket.socket(fileno=os.dup(sock.fileno()))
-            self._stand_in.append(await asyncio.start_server(_sorry, sock=copy))
+            self._stand_in.append(await asyncio.start_server(_sorry, sock=copy, backlog=BACKLOG))
 
     def _stand_down(self) -> None:
         for server in self._stand_in:

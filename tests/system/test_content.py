@@ -1,4 +1,4 @@
-"""What is refused for what it is, on the wire: executables, loops, two authors, NUL, too large; and how that is told."""
+"""What is refused for what it is, on the wire: executables, loops, two authors, NUL, size; and how that is told."""
 
 import email
 import email.policy
@@ -206,8 +206,8 @@ def test_a_letter_over_the_bound_is_refused_at_mail_and_after_data(pair):
 
 def test_bcc_is_gone_and_date_and_message_id_are_there(site, mailbox):
     local, blind = mailbox(), mailbox()
-    octets = letter("mật", f"To: <{here(local)}>", f"Bcc: <{here(blind)}>,\r\n\t<ai@elsewhere.example>", "Resent-Bcc: x@y.z",
-                    author=here("minhnv"))  # fmt: skip
+    fields = [f"To: <{here(local)}>", f"Bcc: <{here(blind)}>,\r\n\t<ai@elsewhere.example>", "Resent-Bcc: x@y.z"]
+    octets = letter("mật", *fields, author=here("minhnv"))
     assert submit(site, octets, here(local), here(blind)).code == 250
     (one,), (two,) = site.letters(local), site.letters(blind)
     assert one == two

@@ -11,9 +11,6 @@ from concurrent.futures import Executor
 from datetime import timedelta
 from typing import Any
 
-from storage.incoming import Incoming
-from storage.letter import Letter
-
 from bdmta.chain import Chain, Ruling
 from bdmta.clock import Clock
 from bdmta.delivery import Deliverer
@@ -27,6 +24,8 @@ from bdmta.received import trace_fields
 from bdmta.reply import Reply, reply
 from bdmta.routing import Route
 from storage.errors import NoSpace, OverQuota, StoreError
+from storage.incoming import Incoming
+from storage.letter import Letter
 
 INLINE_OCTETS = 262_144
 
@@ -90,6 +89,7 @@ class Acceptance:
             if envelope.account is not None:
                 self._notices.explain_refusal(envelope, ruling)
             return answer
+        _add_earlier(envelope, ruling)
         letter = self._letter(envelope, ruling, message, incoming)
         try:
             placed = await self._deliverer.place(envelope, letter, ruling.quarantined)
@@ -145,3 +145,12 @@ class Acceptance:
         if isinstance(error, OverQuota):
             return reply(452, "2.2", f"Mailbox full {ref}", "Hộp thư đã đầy, xin gửi lại sau")
         return reply(451, "3.0", f"Temporary failure {ref}", "Lỗi tạm thời, xin gửi lại sau")
+
+
+def _add_earlier(envelope: Envelope, ruling: Ruling) -> None:
+    """What policies said at CONNECT, HELO, MAIL and RCPT holds for the letter too."""
+    keys = {recipient.key for recipient in envelope.recipients}
+    for earlier in envelope.earlier:
+        ruling.headers += earlier.headers
+        ruling.quarantined |= keys if earlier.is_all_junk else earlier.junk & keys
+        ruling.quarantined_by = ruling.quarantined_by or earlier.junk_by

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from bdmta.address import Address
+from bdmta.chain import Ruling
 from bdmta.clock import Clock
 from bdmta.policy import Account, Direction
 from bdmta.routing import Route
@@ -37,6 +38,23 @@ class Recipient:
     dsn_orcpt: str = ""
 
 
+@dataclass(slots=True)
+class Earlier:
+    """What policies have said before the letter itself was there: marks for it, and whose copy goes to Junk."""
+
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    junk: set[str] = field(default_factory=set)
+    is_all_junk: bool = False
+    junk_by: str = ""
+
+    def add(self, ruling: Ruling) -> None:
+        """Keep what a ruling of an earlier stage leaves to be done."""
+        self.headers += ruling.headers
+        self.junk |= ruling.quarantined
+        self.is_all_junk |= ruling.is_all_quarantined
+        self.junk_by = self.junk_by or ruling.quarantined_by
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """All that is known of a letter but its octets. `sender` None is the null reverse-path."""
@@ -57,6 +75,7 @@ class Envelope:
     body: str = "7BIT"
     dsn_ret: str = ""
     dsn_envid: str = ""
+    earlier: tuple[Earlier, ...] = ()
 
     @property
     def sender_text(self) -> str:

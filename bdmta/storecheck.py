@@ -87,7 +87,7 @@ def _strays(site: Site, known: set[str]) -> Iterator[Found]:
 def _spool(site: Site) -> Iterator[Found]:
     spool = Spool(site.queue_dir, SystemClock())
     for kind in ("remote", "expand"):
-        for entry_id in spool.list(kind):  # type: ignore[arg-type]
+        for entry_id in spool.list(kind):
             try:
                 spool.load(entry_id)
                 spool.open_letter(entry_id)

@@ -78,6 +78,7 @@ class Ruling:
     refusal: Reject | Defer | None = None
     refused_by: str = ""
     quarantined: set[str] = field(default_factory=set)
+    is_all_quarantined: bool = False
     quarantined_by: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
     rewritten_by: list[str] = field(default_factory=list)
@@ -89,7 +90,7 @@ class Ruling:
             return "reject"
         if isinstance(self.refusal, Defer):
             return "defer"
-        return "quarantine" if self.quarantined else "accept"
+        return "quarantine" if self.quarantined or self.is_all_quarantined else "accept"
 
     def reply(self) -> Reply | None:
         """The refusal as a reply: English, then unaccented Vietnamese, each with the reference; else None."""
@@ -141,16 +142,14 @@ class Chain:
                     return ruling
                 refused.update({r: (verdict, step.name) for r in verdict.recipients if r not in refused})
             elif isinstance(verdict, Quarantine):
-                recipients = facts.rcpt_to if verdict.recipients is None else verdict.recipients
-                ruling.quarantined.update(recipients)
-                ruling.quarantined_by = ruling.quarantined_by or step.name
+                _quarantine(ruling, step, stage, verdict)
             elif isinstance(verdict, Annotate):
                 ruling.headers.extend(verdict.headers)
             elif isinstance(verdict, Rewrite):
                 _rewrite(ruling, step, verdict)
             elif isinstance(verdict, Accept):
                 break
-        _settle(ruling, refused)
+        _settle(ruling, stage, refused)
         return ruling
 
     async def _ask(self, step: Step, stage: Stage, facts: Facts) -> StepResult:
@@ -203,11 +202,25 @@ def _rewrite(ruling: Ruling, step: Step, verdict: Rewrite) -> None:
     ruling.rewritten_by.append(step.name)
 
 
-def _settle(ruling: Ruling, refused: dict[str, tuple[Reject | Defer, str]]) -> None:
+def _quarantine(ruling: Ruling, step: Step, stage: Stage, verdict: Quarantine) -> None:
+    """Whose copy goes to Junk: those named; else the recipient asked about, all of the letter's, or all to come."""
+    ruling.quarantined_by = ruling.quarantined_by or step.name
+    if verdict.recipients is not None:
+        ruling.quarantined.update(verdict.recipients)
+    elif stage is Stage.RCPT and ruling.facts.recipient is not None:
+        ruling.quarantined.add(ruling.facts.recipient)
+    elif stage is Stage.DATA:
+        ruling.quarantined.update(ruling.facts.rcpt_to)
+    else:
+        ruling.is_all_quarantined = True
+
+
+def _settle(ruling: Ruling, stage: Stage, refused: dict[str, tuple[Reject | Defer, str]]) -> None:
     """Verdicts that spoke of some recipients: all agree, and it is the reply; else their copies go to Junk."""
     if not refused:
         return
-    if set(ruling.facts.rcpt_to) <= refused.keys():
+    asked = (ruling.facts.recipient,) if stage is Stage.RCPT else ruling.facts.rcpt_to
+    if set(asked) <= refused.keys():
         ruling.refusal, ruling.refused_by = next(iter(refused.values()))
         return
     ruling.quarantined.update(refused)

@@ -8,8 +8,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
 
-from storage.incoming import Incoming
-
 from bdmta.acceptance import Acceptance
 from bdmta.auth import Authenticator
 from bdmta.chain import Chain
@@ -18,6 +16,7 @@ from bdmta.limits import SessionTable
 from bdmta.limits.live import Live
 from bdmta.limits.network import Networks
 from bdmta.routing import Router
+from storage.incoming import Incoming
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,30 +7,28 @@ that carries it what comes next: a command, the octets of DATA, or a TLS handsha
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from typing import Any
 
-from storage.incoming import Incoming
-
 from bdmta.address import AddressError, parse_path
-from bdmta.auth import Login, sasl
-from bdmta.envelope import Envelope, Recipient, new_reference
+from bdmta.auth import Failure, Login
+from bdmta.envelope import Earlier, Envelope, Recipient, new_reference
 from bdmta.facts import refusal_facts
 from bdmta.limits import network_of
 from bdmta.policy import Account, Direction, Facts, Stage
 from bdmta.reply import Reply, reply
 from bdmta.smtp import replies as said
 from bdmta.smtp.data import DataReader
+from bdmta.smtp.login import AuthDialogue
 from bdmta.smtp.parameters import parse_mail_parameters, parse_rcpt_parameters
 from bdmta.smtp.server import SmtpListener, SmtpServer
 from bdmta.smtp.transaction import Transaction
+from storage.incoming import Incoming
 
 _HELO_NAME = re.compile(r"[A-Za-z0-9_.:\[\]\-\u0080-\U0010ffff]{1,255}")
 _HTTP_VERBS = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"OPTIONS ", b"CONNECT ")
-_AUTH_TRIES = 5
 
 
 class Wants(Enum):
@@ -53,13 +51,12 @@ class Session:
         self.wants = Wants.COMMAND
         self.helo = ""
         self.is_extended = False
-        self.account: Account | None = None
         self.transaction: Transaction | None = None
         self.envelope: Envelope | None = None
+        self._earlier: dict[Stage, Earlier] = {}  # of CONNECT and HELO, for every letter of the session
         self._errors = 0
         self._commands = 0
-        self._auth_tries = 0
-        self._challenge: Callable[[bytes], Awaitable[Reply]] | None = None
+        self._auth = AuthDialogue(self._login)
         self._network = network_of(remote_ip)
         self._entered = False
         self._is_trusted = remote_ip in self.settings.trusted
@@ -68,6 +65,11 @@ class Session:
             b"RSET": self.rset, b"NOOP": self.noop, b"QUIT": self.quit, b"AUTH": self.auth,
             b"STARTTLS": self.starttls, b"VRFY": self.vrfy, b"EXPN": self.expn, b"HELP": self.help,
         }  # fmt: skip
+
+    @property
+    def account(self) -> Account | None:
+        """Who has logged in."""
+        return self._auth.account
 
     # -- the connection
 
@@ -101,16 +103,16 @@ class Session:
         """After the handshake the session knows nothing of what was said before it (RFC 3207 §4.2)."""
         self.has_tls = True
         self.wants = Wants.COMMAND
-        self.helo, self.is_extended, self.account, self._challenge = "", False, None, None
+        self.helo, self.is_extended = "", False
+        self._auth = AuthDialogue(self._login)
         self.rset_now()
 
     # -- one line
 
     async def line(self, octets: bytes) -> Reply:
         """The reply to one command line (without its CRLF)."""
-        if self._challenge is not None:
-            answer, self._challenge = self._challenge, None
-            return self._counted(await answer(octets))
+        if self._auth.is_open:
+            return self._counted(await self._auth.respond(octets))
         self._commands += 1
         if self._commands > self.settings.max_commands:
             return said.TOO_MANY_COMMANDS
@@ -324,55 +326,10 @@ class Session:
             return said.NOT_IMPLEMENTED
         if not self.has_tls:
             return said.TLS_FIRST
-        mechanism, _, initial = argument.partition(" ")
-        match mechanism.upper():
-            case "PLAIN":
-                if initial:
-                    return await self._auth_plain(initial.encode())
-                self._challenge = self._auth_plain
-                return reply(334, None, "")
-            case "LOGIN":
-                if initial:
-                    return await self._auth_user(initial.encode())
-                self._challenge = self._auth_user
-                return reply(334, None, _b64(sasl.LOGIN_USER))
-        return said.AUTH_MECHANISM
+        return await self._auth.start(argument)
 
-    async def _auth_plain(self, response: bytes) -> Reply:
-        if response == b"*":
-            return said.AUTH_CANCELLED
-        try:
-            user, password = sasl.plain(sasl.decode(response))
-        except sasl.SaslError:
-            return said.AUTH_SYNTAX
-        return await self._login(user, password)
-
-    async def _auth_user(self, response: bytes) -> Reply:
-        if response == b"*":
-            return said.AUTH_CANCELLED
-        try:
-            user = sasl.text(sasl.decode(response))
-        except sasl.SaslError:
-            return said.AUTH_SYNTAX
-
-        async def password(response: bytes) -> Reply:
-            if response == b"*":
-                return said.AUTH_CANCELLED
-            try:
-                return await self._login(user, sasl.text(sasl.decode(response)))
-            except sasl.SaslError:
-                return said.AUTH_SYNTAX
-
-        self._challenge = password
-        return reply(334, None, _b64(sasl.LOGIN_PASSWORD))
-
-    async def _login(self, user: str, password: str) -> Reply:
-        outcome = await self.server.authenticator.login(user, password, self.remote_ip, "smtp")
-        if isinstance(outcome, Login):
-            self.account = outcome.account
-            return said.AUTH_OK
-        self._auth_tries += 1
-        return said.AUTH_TOO_OFTEN if self._auth_tries >= _AUTH_TRIES else said.AUTH_FAILED
+    async def _login(self, user: str, password: str) -> Login | Failure:
+        return await self.server.authenticator.login(user, password, self.remote_ip, "smtp")
 
     # -- inside
 
@@ -405,6 +362,11 @@ class Session:
         ruling = await chain.rule(stage, facts)
         if ruling.refusal is not None:
             self.server.acceptance.record(refusal_facts(ruling, stage))
+        elif transaction is not None:
+            transaction.earlier.add(ruling)
+        else:
+            self._earlier[stage] = Earlier()
+            self._earlier[stage].add(ruling)
         return ruling.reply()
 
     def _envelope(self, transaction: Transaction) -> Envelope:
@@ -419,9 +381,5 @@ class Session:
             listener=self.listener.name, protocol=protocol, remote_ip=self.remote_ip,
             is_trusted_network=self._is_trusted, helo=self.helo, has_tls=self.has_tls, account=self.account,
             smtputf8=parameters.smtputf8, body=parameters.body, dsn_ret=parameters.dsn_ret,
-            dsn_envid=parameters.dsn_envid,
+            dsn_envid=parameters.dsn_envid, earlier=(*self._earlier.values(), transaction.earlier),
         )  # fmt: skip
-
-
-def _b64(octets: bytes) -> str:
-    return base64.b64encode(octets).decode()

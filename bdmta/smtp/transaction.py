@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from bdmta.address import Address
 from bdmta.chain import Chain
-from bdmta.envelope import Recipient
+from bdmta.envelope import Earlier, Recipient
 from bdmta.policy import Direction
 from bdmta.smtp.parameters import MailParameters
 
@@ -21,3 +21,4 @@ class Transaction:
     parameters: MailParameters
     chain: Chain
     recipients: dict[str, Recipient] = field(default_factory=dict)
+    earlier: Earlier = field(default_factory=Earlier)

@@ -1,0 +1,80 @@
+"""What was found out about a letter's origin: plain values, which policies see as `facts.auth`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Result(StrEnum):
+    """The words of RFC 8601 §2.7."""
+
+    NONE = "none"
+    PASS = "pass"  # noqa: S105 - a result
+    FAIL = "fail"
+    SOFTFAIL = "softfail"
+    NEUTRAL = "neutral"
+    POLICY = "policy"
+    TEMPERROR = "temperror"
+    PERMERROR = "permerror"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DkimResult:
+    """One signature. Only `pass` means that `domain` signed what the reader sees; the domain is in lower case."""
+
+    result: Result
+    reason: str = ""
+    domain: str = ""
+    selector: str = ""
+    algorithm: str = ""
+    identity: str = ""
+    signature: str = ""
+    """The first characters of `b=`, which tell several signatures apart (RFC 6008)."""
+    is_testing: bool = False
+    """The key says `t=y`: the signer is trying things out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpfResult:
+    """Whether the client's address may send for `domain`, which is that of MAIL FROM or else of HELO."""
+
+    result: Result
+    reason: str = ""
+    domain: str = ""
+    identity: str = "mailfrom"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DmarcResult:
+    """Whether SPF or DKIM passed for the domain in From, and what its owner asks for when neither did."""
+
+    result: Result
+    reason: str = ""
+    domain: str = ""
+    """The domain in From, in lower case; "" when there is none or several."""
+    record_domain: str = ""
+    """Where the record was found: `domain` or its organisational domain."""
+    policy: str = ""
+    """`none`, `quarantine`, `reject`: what the record asks for this domain; "" without a record."""
+    disposition: str = "none"
+    """What to do with this letter: `policy`, softened for the letters that `pct=` leaves out, when it failed; else
+    `none`.
+    """
+
+
+_NO_SPF = SpfResult(result=Result.NONE)
+_NO_DMARC = DmarcResult(result=Result.NONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthResults:
+    """All of it for one letter. With no server to ask everything is `none`."""
+
+    spf: SpfResult = _NO_SPF
+    dkim: tuple[DkimResult, ...] = ()
+    dmarc: DmarcResult = _NO_DMARC
+
+
+NOTHING_KNOWN = AuthResults()
+"""What is said when nobody is asked."""

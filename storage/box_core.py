@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-import threading
-from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from storage.box_info import flags_of
-from storage.box_state import State, counted, empty_columns, with_arrived, with_flags, without_rows
-from storage.box_sync import FolderLost, Found, Sync
+from storage.box_names import FolderLost
+from storage.box_numbers import BoxNumbers
+from storage.box_state import State, counted, with_arrived, with_flags, without_rows
+from storage.box_sync import Found, Sync
 from storage.box_types import SEEN, Columns, Counts, keyword_bit
 from storage.errors import NotFound
-from storage.index_folder import (
-    Agreed,
-    Saved,
-    agree,
-    folder_id,
-    folder_row,
-    known_uidnext,
-    load,
-    save,
-    take_recent,
-    tell_uidnext,
-    wants_saving,
-)
-from storage.index_letters import forget_letters
+from storage.index_folder import Saved, save
 from storage.inotify import Watch
 from storage.keywords import Keywords
 from storage.scan_folder import Stamp, is_settled, stamp_of
@@ -45,27 +32,21 @@ Events = tuple[dict[str, bool], dict[str, bool]]
 _NO_EVENTS: Events = ({}, {})
 
 
-class BoxCore:
+class BoxCore(BoxNumbers):
     """State, synchronisation and numbering of one folder.
 
     `lock` is held by whatever changes `state`; readers take `state` once and need no lock.
     """
 
     def __init__(self, mailbox: Mailbox, name: str, path: str) -> None:
-        self.mailbox = mailbox
-        self.name = name
+        super().__init__(mailbox, name)
         self.path = path
         self.cur = f"{path}/cur"
-        self.lock = threading.RLock()
-        self.state = State(empty_columns(), [], [], 0, 1, 0)
-        self.gone_uids: list[int] = []  # expunged since the box was opened, in order; states say how far they are
-        self.first_recent = 1
         self.is_lost = False
         self._keywords = Keywords(path)
         self._watch: Watch | None = None
         self._must_scan = True
         self._stamp: Stamp | None = None
-        self._folder: tuple[int, int] = (-1, 0)  # (index generation, folder id)
         self._counts: tuple[Columns, int, Counts] | None = None
         self._saved: tuple[int, int, Stamp | None] | None = None
         self._listeners: dict[int, Callable[[], None]] = {}
@@ -79,16 +60,8 @@ class BoxCore:
             now=boxes.clock.time,
             new_uidvalidity=lambda: next_uidvalidity(self.mailbox.path, boxes.clock.time()),
             unique=boxes.unique_base,
-            told_uidnext=self._told_uidnext,
+            told_uidnext=self.told_uidnext,
         )
-
-    def _told_uidnext(self) -> int:
-        """Return the next UID that any process has told of, as far as the index knows."""
-        try:
-            with self.mailbox.index.reading() as connection:
-                return known_uidnext(connection, self.name, self.state.uidvalidity)
-        except sqlite3.Error:
-            return 1
 
     @property
     def columns(self) -> Columns:
@@ -132,7 +105,7 @@ class BoxCore:
         """Take the kept state if the folder still looks as it did then, else scan. Blocks. Raises NotFound."""
         with self.lock:
             stamp = stamp_of(self.path)
-            saved = self._load()
+            saved = self.load_kept()
             if saved is not None:
                 self.sync = self._sync(UidList(self.path, saved.known))
                 self._keywords.refresh()
@@ -153,16 +126,6 @@ class BoxCore:
     def _recent_count(self) -> int:
         uids = self.state.columns.uid
         return len(uids) - bisect_left(uids, self.first_recent)
-
-    def _load(self) -> Saved | None:
-        index = self.mailbox.index
-        with index.reading() as connection:
-            row = folder_id(connection, self.name)
-            if row is None:
-                return None
-            self._folder = (index.generation, row[0])
-            self.first_recent = row[2]
-            return load(connection, row[0], row[1])
 
     def watch(self) -> None:
         """Have inotify tell of changes from now on; what came before is found by the next refresh."""
@@ -319,103 +282,10 @@ class BoxCore:
         self.publish(state)
         return bool(found) or has_keywords
 
-    def numbered(self, state: State, changed_uids: Sequence[int], gone_uids: Sequence[int]) -> State:
-        """Return the state with modseqs for what changed, in the order that all processes share; without the index,
-        by the clock.
-        """
-        self.gone_uids.extend(gone_uids)
-        state = replace(state, gone_count=len(self.gone_uids))
-        floor = int(self.mailbox.boxes.clock.time() * 1_000_000)
-        is_first = self.state.uidvalidity == 0
-        try:
-            with self.mailbox.index.writing() as connection:
-                folder = self._folder_id(connection, state.uidvalidity, floor)
-                agreed = self._agree(
-                    connection, folder, state, [] if is_first else changed_uids, bool(gone_uids), floor, is_first
-                )
-                tell_uidnext(connection, folder, state.uidnext)
-                if gone_uids:
-                    forget_letters(connection, folder, gone_uids)
-                is_long = wants_saving(connection, folder)
-        except sqlite3.Error:
-            agreed, is_long = Agreed(max(floor, state.highestmodseq + 1), max(floor, state.highestmodseq + 1)), False
-        if is_long:
-            self.mailbox.boxes.later(self.save)
-        return _with_modseqs(state, changed_uids, agreed)
-
-    def _agree(
-        self,
-        connection: sqlite3.Connection,
-        folder: int,
-        state: State,
-        uids: Sequence[int],
-        has_gone: bool,
-        floor: int,
-        is_first: bool,
-    ) -> Agreed:
-        columns = state.columns
-
-        def flags_now(uid: int) -> int | None:
-            row = state.row_of(uid)
-            return None if row is None else columns.flags[row]
-
-        seen = state.highestmodseq
-        if is_first:
-            (seen,) = connection.execute("SELECT log_floor FROM folder WHERE id = ?", (folder,)).fetchone()
-        pairs = {uid: flags for uid in uids if (flags := flags_now(uid)) is not None}
-        agreed = agree(
-            connection,
-            folder,
-            seen_modseq=seen,
-            changed=pairs,
-            flags_now=flags_now,
-            anything_gone=has_gone,
-            floor=floor,
-        )
-        return Agreed(agreed.highestmodseq, seen, agreed.modseqs) if is_first else agreed
-
-    def _folder_id(self, connection: sqlite3.Connection, uidvalidity: int = 0, floor: int = 0) -> int:
-        """Return this folder's number in the index that is there now; made when missing. Within a write transaction."""
-        index = self.mailbox.index
-        if self._folder[0] != index.generation or not self._folder[1]:
-            uidvalidity = uidvalidity or self.state.uidvalidity
-            floor = max(floor, int(self.mailbox.boxes.clock.time() * 1_000_000), self.state.highestmodseq)
-            number, _, first_recent = folder_row(connection, self.name, uidvalidity, floor)
-            self._folder = (index.generation, number)
-            self.first_recent = (
-                max(first_recent, self.first_recent) if self.state.uidvalidity == uidvalidity else first_recent
-            )
-            self.index_is_new()
-        elif uidvalidity and not self.state.uidvalidity:
-            number, _, self.first_recent = folder_row(connection, self.name, uidvalidity, floor)
-            self._folder = (index.generation, number)
-        return self._folder[1]
-
-    def index_folder(self, connection: sqlite3.Connection) -> int:
-        """Number of this folder in the index. Within a write transaction."""
-        return self._folder_id(connection)
-
-    def index_is_new(self) -> None:
-        """What was known of the index's rows is void."""
-
     def publish(self, state: State) -> None:
         """Make this the newest state and wake whoever waits."""
         self.state = state
         self._notify()
-
-    def take_recent(self) -> int:
-        r"""Return the first UID that is \Recent to a session that selects now; later sessions begin after. Blocks."""
-        with self.lock:
-            first = self.first_recent
-            if first >= self.state.uidnext:
-                return first
-            try:
-                with self.mailbox.index.writing() as connection:
-                    first = take_recent(connection, self._folder_id(connection), self.state.uidnext)
-            except sqlite3.Error:
-                pass
-            self.first_recent = self.state.uidnext
-            return first
 
     def keyword_mask(self, names: Iterable[str], *, create: bool = True) -> int:
         """Return the bits of the keywords, adding new names to `dovecot-keywords`.
@@ -451,17 +321,3 @@ def _stamp_or_none(path: str) -> Stamp | None:
         return stamp_of(path)
     except NotFound:
         return None
-
-
-def _with_modseqs(state: State, changed_uids: Sequence[int], agreed: Agreed) -> State:
-    modseq = state.columns.modseq[:]
-    if len(changed_uids) == len(modseq):
-        modseq = array("Q", [agreed.modseq]) * len(modseq)
-    else:
-        for uid in changed_uids:
-            if (row := state.row_of(uid)) is not None:
-                modseq[row] = agreed.modseq
-    for uid, number in agreed.modseqs.items():
-        if (row := state.row_of(uid)) is not None:
-            modseq[row] = number
-    return replace(state, columns=replace(state.columns, modseq=modseq), highestmodseq=agreed.highestmodseq)

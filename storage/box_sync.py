@@ -9,33 +9,17 @@ arrivals, and a letter is taken for gone only if two readings lack it and its fi
 from __future__ import annotations
 
 import os
-import stat as stat_module
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from operator import add
 
-from storage.box_info import arrival_order, flags_of, is_letter_name, sizes_in, split_name
+from storage.box_info import arrival_order, split_name
+from storage.box_names import FolderLost, NameReader, Names
 from storage.box_state import Arrived, State
-from storage.errors import NotFound
-from storage.scan_folder import Scan, Stamp, scan
+from storage.scan_folder import Stamp
 from storage.uidlist import News, Remembered, UidList
 
 _LOST_UIDS = 100  # others may have given so many since we last looked, when the uidlist is lost
 _DEAD_LINES = 1000  # more lines of gone letters than this, and than living ones: the uidlist is written anew
-
-
-class FolderLost(NotFound):
-    """The folder was removed, or its UIDVALIDITY is another: sessions in it must end (`BYE`)."""
-
-
-@dataclass(slots=True)
-class Names:
-    """A reading of file names, whole or by events. `seen`: base to info of names that the state does not have."""
-
-    seen: dict[str, str] = field(default_factory=dict)
-    missing: list[str] = field(default_factory=list)  # bases whose known name was not there
-    new: list[str] = field(default_factory=list)  # names in new/
-    stamp: Stamp | None = None
 
 
 @dataclass(slots=True)
@@ -68,21 +52,18 @@ class Sync:
     ) -> None:
         self.folder = folder
         self.uidlist = uidlist
-        self._now = now
+        self._names = NameReader(folder, now=now, unique=unique)
         self._new_uidvalidity = new_uidvalidity
-        self._unique = unique
         self._told_uidnext = told_uidnext
         self._listed: dict[str, int] = {}  # lines of the uidlist whose letters are not in the state
         self._relisted: dict[str, int] = {}  # letters of the state that others listed again under another UID
-        self._uid_of: dict[str, int] = {}
-        self._uid_of_bases: list[str] | None = None
 
     def look(self, state: State, events: tuple[dict[str, bool], dict[str, bool]] | None = None) -> Found:
         """Compare by events (names that came and went, from inotify) or by reading both directories.
 
         Raises FolderLost.
         """
-        names = self._from_scan(state) if events is None else self._from_events(state, *events)
+        names = self._names.from_scan(state) if events is None else self._names.from_events(state, *events)
         if names.missing and events is None:
             self._confirm_by_scan(state, names)
         arrived = self._arrive(state, names)
@@ -95,88 +76,9 @@ class Sync:
         self._sort_known(state, names, found)
         return found
 
-    def uid_of(self, state: State) -> dict[str, int]:
-        """Return base to UID of the state's letters; made when first needed, kept while the letters are the same."""
-        if self._uid_of_bases is not state.bases:
-            self._uid_of = dict(zip(state.bases, state.columns.uid, strict=True))
-            self._uid_of_bases = state.bases
-        return self._uid_of
-
-    def _from_scan(self, state: State) -> Names:
-        reading = self._scan()
-        return self._compare(state, reading)
-
-    def _scan(self) -> Scan:
-        try:
-            return scan(self.folder, self._now())
-        except NotFound as error:
-            raise FolderLost(str(error)) from None
-
-    def _compare(self, state: State, reading: Scan) -> Names:
-        known = set(map(add, state.bases, state.infos))
-        there = set(reading.cur)
-        names = Names(new=reading.new, stamp=reading.stamp)
-        for name in there - known:
-            base, info = split_name(name)
-            names.seen[base] = info
-        absent = known - there
-        if absent:
-            names.missing = [base for base, _ in map(split_name, absent) if base not in names.seen]
-        if names.seen:
-            self._settle_doubles(state, names, there)
-        return names
-
-    def _from_events(self, state: State, cur: dict[str, bool], new: dict[str, bool]) -> Names:
-        uid_of = self.uid_of(state)
-        names = Names(new=[name for name, is_there in new.items() if is_there and is_letter_name(name)])
-        went: set[str] = set()
-        for name, is_there in cur.items():
-            if not is_letter_name(name):
-                continue
-            base, info = split_name(name)
-            if is_there:
-                names.seen[base] = info
-            else:
-                went.add(name)
-        for name in went:
-            base, info = split_name(name)
-            if base in names.seen or base not in uid_of:
-                continue
-            row = state.row_of(uid_of[base])
-            if row is not None and state.infos[row] == info:
-                names.missing.append(base)
-        return names
-
-    def _settle_doubles(self, state: State, names: Names, there: set[str]) -> None:
-        """Two files of one base name: the same letter twice by a crash, or two letters by a foreign copy.
-
-        None is lost.
-        """
-        uid_of = self.uid_of(state)
-        for base, info in list(names.seen.items()):
-            if base not in uid_of:
-                continue
-            row = state.row_of(uid_of[base])
-            if row is None or base + state.infos[row] not in there:
-                continue
-            del names.seen[base]
-            first, second = f"{self.folder}/cur/{base}{state.infos[row]}", f"{self.folder}/cur/{base}{info}"
-            try:
-                one, other = os.lstat(first), os.lstat(second)
-            except FileNotFoundError:  # it was renamed while we read: only one of the names is real
-                if not os.path.lexists(first):
-                    names.seen[base] = info
-                continue
-            if one.st_ino == other.st_ino:
-                os.unlink(second)
-            else:
-                unique = self._unique()
-                os.rename(second, f"{self.folder}/cur/{unique}{info}")
-                names.seen[unique] = info
-
     def _confirm_by_scan(self, state: State, names: Names) -> None:
         """Look a second time: readdir misses entries while others rename."""
-        again = self._compare(state, self._scan())
+        again = self._names.from_scan(state)
         still = set(again.missing)
         names.missing = [base for base in names.missing if base in still]
         names.seen.update(again.seen)
@@ -186,7 +88,7 @@ class Sync:
 
     def _arrive(self, state: State, names: Names) -> list[Arrived]:
         """Give every letter that has none a UID, move new/ to cur/, and return those that the state lacks."""
-        uid_of = self.uid_of(state)
+        uid_of = self._names.uid_of(state)
         is_listed = self.uidlist.known.inode != 0
         if (
             is_listed
@@ -220,7 +122,7 @@ class Sync:
             raise FolderLost(f"{self.folder} has another UIDVALIDITY now")
         if news.whole:
             self._listed.clear()
-        uid_of = self.uid_of(state)
+        uid_of = self._names.uid_of(state)
         for uid, base in news.entries:
             known = uid_of.get(base)
             if known is None:
@@ -236,7 +138,7 @@ class Sync:
         return state.uidvalidity, next_uid, list(zip(state.columns.uid, state.bases, strict=True))
 
     def _unknown(self, state: State, names: Names) -> list[str]:
-        uid_of = self.uid_of(state)
+        uid_of = self._names.uid_of(state)
         return [base for base in names.seen if base not in uid_of]
 
     def _uid_for(self, state: State, base: str) -> int | None:
@@ -255,7 +157,7 @@ class Sync:
         return any(uid >= state.uidnext and base not in names.seen for base, uid in self._listed.items())
 
     def _read_again(self, state: State, names: Names) -> None:
-        again = self._compare(state, self._scan())
+        again = self._names.from_scan(state)
         names.seen.update(again.seen)
         names.new = again.new
         absent = set(again.missing)
@@ -310,7 +212,7 @@ class Sync:
 
         A name that is taken there already belongs to another letter: then it gets a new one.
         """
-        uid_of = self.uid_of(state)
+        uid_of = self._names.uid_of(state)
         for name in names.new:
             base, info = split_name(name)
             if not info.startswith(":2,"):
@@ -318,7 +220,7 @@ class Sync:
             source = f"{self.folder}/new/{name}"
             is_taken = base in names.seen or (base in uid_of and base not in names.missing)
             if is_taken and not self._drop_double(source, base, names, state):
-                base = self._unique()
+                base = self._names.unique()
             elif is_taken:
                 continue
             try:
@@ -336,7 +238,7 @@ class Sync:
         """
         info = names.seen.get(base)
         if info is None:
-            row = state.row_of(self.uid_of(state)[base])
+            row = state.row_of(self._names.uid_of(state)[base])
             info = state.infos[row] if row is not None else ""
         try:
             if os.lstat(source).st_ino != os.lstat(f"{self.folder}/cur/{base}{info}").st_ino:
@@ -351,16 +253,16 @@ class Sync:
         arrived: list[Arrived] = []
         failed: list[tuple[int, str]] = []
         for base, uid in self._to_come(state, names).items():
-            letter = self._arrival(uid, base, names.seen[base])
+            letter = self._names.arrival(uid, base, names.seen[base])
             if letter is not None:
                 arrived.append(letter)
             else:
                 failed.append((uid, base))
         if failed:
-            again = self._compare(state, self._scan())
+            again = self._names.from_scan(state)
             names.stamp = None
             for uid, base in failed:
-                if base in again.seen and (letter := self._arrival(uid, base, again.seen[base])) is not None:
+                if base in again.seen and (letter := self._names.arrival(uid, base, again.seen[base])) is not None:
                     arrived.append(letter)
         for letter in arrived:
             self._listed.pop(letter.base, None)
@@ -369,7 +271,7 @@ class Sync:
     def _to_come(self, state: State, names: Names) -> dict[str, int]:
         """Base to UID of the letters that become rows: unknown ones, and known ones that others gave another UID."""
         coming = {base: uid for base in self._unknown(state, names) if (uid := self._uid_for(state, base)) is not None}
-        uid_of = self.uid_of(state)
+        uid_of = self._names.uid_of(state)
         for base, uid in self._relisted.items():
             if base in uid_of and base not in names.missing:
                 row = state.row_of(uid_of[base])
@@ -378,22 +280,8 @@ class Sync:
                     coming[base] = uid
         return coming
 
-    def _arrival(self, uid: int, base: str, info: str) -> Arrived | None:
-        """Return the row of a letter; None when there is no such file (any more)."""
-        path = f"{self.folder}/cur/{base}{info}"
-        try:
-            stat = os.lstat(path)
-            if not stat_module.S_ISREG(stat.st_mode):
-                return None
-            _, size = sizes_in(base)
-            if size is None:
-                size = virtual_size(path)
-        except OSError:
-            return None
-        return Arrived(uid, base, info, flags_of(info), size, int(stat.st_mtime))
-
     def _sort_known(self, state: State, names: Names, found: Found) -> None:
-        uid_of = self.uid_of(state)
+        uid_of = self._names.uid_of(state)
         for base, info in names.seen.items():
             uid = uid_of.get(base)
             row = state.row_of(uid) if uid is not None else None
@@ -417,7 +305,7 @@ class Sync:
             return False
         living = set(state.bases)
         for _ in range(2):  # by two readings, as for expunging
-            reading = self._scan()
+            reading = self._names.scan()
             living.update(split_name(name)[0] for name in reading.cur)
             living.update(split_name(name)[0] for name in reading.new)
         dead = {uid for base, uid in self._listed.items() if base not in living}
@@ -425,18 +313,3 @@ class Sync:
         self.uidlist.compact(lambda uid: uid >= newest or uid not in dead)
         self._listed.clear()
         return True
-
-
-def virtual_size(path: str) -> int:
-    """Return the letter's octets with CRLF line ends, by reading it."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    with os.fdopen(fd, "rb") as file:
-        size = 0
-        last = b""
-        while block := file.read(1 << 20):
-            bare = block.count(b"\n") - block.count(b"\r\n")
-            if last == b"\r" and block.startswith(b"\n"):
-                bare -= 1
-            size += len(block) + bare
-            last = block[-1:]
-    return size

@@ -14,7 +14,7 @@ import pytest
 
 from storage.box import Deltas
 from storage.box_quota import LimitedQuota
-from storage.box_sync import FolderLost
+from storage.box_names import FolderLost
 from storage.box_types import DELETED, FLAGGED, SEEN
 from storage.clock import SystemClock
 from storage.errors import Conflict, Invalid, NotFound, OverQuota

@@ -1,4 +1,4 @@
-"""`python -m bench smtp|group|memory`: run, print, write bench/RESULTS.md."""
+"""`python -m bench smtp|group|memory|imap|pop3|idle`: run, print, write bench/RESULTS.md."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import smtp
+from bench import idle, imap, smtp
 from bench.memory import growth
 from bench.peers import Bdmta, Peer, Postfix
+from bench.readers import ACCOUNTS, BdmtaReader, Dovecot, Reader
 
+_READING = ("imap", "pop3", "idle")
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 
@@ -24,13 +26,16 @@ def say(text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("what", choices=["smtp", "group", "memory"])
+    parser.add_argument("what", choices=["smtp", "group", "memory", *_READING])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--port", type=int, default=31025)
+    parser.add_argument("--warm", action="store_true", help="imap: without the cold rows, which take minutes")
     asked = parser.parse_args()
     # On the file system of this checkout; not removed, as deletions slow ext4 down for minutes.
     top = Path(tempfile.mkdtemp(prefix="bdmta-bench.", dir=os.environ.get("BENCH_TMP")))
     top.chmod(0o755)
+    if asked.what in _READING:
+        return reading(asked, top)
     peers: list[Peer] = []
     try:
         peers.append(Bdmta(top / "bdmta", asked.port))
@@ -49,6 +54,27 @@ def main() -> None:
     finally:
         for peer in peers:
             peer.stop()
+        say(f"left in {top}; remove it when you like")
+
+
+def reading(asked: argparse.Namespace, top: Path) -> None:
+    """IMAP and POP3, beside Dovecot."""
+    readers: list[Reader] = []
+    try:
+        readers += [BdmtaReader(top / "bdmta", asked.port), Dovecot(top / "dovecot", asked.port + 1000)]
+        for reader in readers:
+            for number in range(ACCOUNTS):
+                reader.fill(number, imap.COUNT if number == 0 else 10, imap.OCTETS)
+            reader.start()
+        if asked.what == "imap":
+            write("imap", imap.table(imap.race(readers, asked.rounds, say, cold=not asked.warm)))
+        elif asked.what == "pop3":
+            write("pop3", imap.table(imap.pop3(readers, asked.rounds, say)))
+        else:
+            write("idle", idle.run(readers, say))
+    finally:
+        for reader in readers:
+            reader.stop()
         say(f"left in {top}; remove it when you like")
 
 
@@ -83,10 +109,12 @@ def group_table(seconds: dict[str, list[float]]) -> str:
 def write(section: str, text: str) -> None:
     """Put the section into RESULTS.md in place of the one before."""
     say(text)
-    versions = subprocess.run(["postconf", "-dh", "mail_version"], capture_output=True, text=True).stdout.strip()
+    asking = ["dovecot", "--version"] if section in _READING else ["postconf", "-dh", "mail_version"]
+    version = subprocess.run(asking, capture_output=True, text=True).stdout.split(" ")[0].strip()
+    peer = "Dovecot" if section in _READING else "Postfix"
     head = (
         f"_{datetime.date.today()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {sys.version.split()[0]}, "
-        f"Postfix {versions}; `scripts/bench {section}`._"
+        f"{peer} {version}; `scripts/bench {section}`._"
     )
     old = RESULTS.read_text() if RESULTS.exists() else "# Measured\n"
     parts = {part.split("\n", 1)[0]: part for part in old.split("\n## ")[1:]}

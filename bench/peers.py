@@ -142,7 +142,7 @@ class Bdmta(Peer):
             ("dns", "servers", "[]"),
             ("limits", "sessions_per_address", "2000"),
         ):
-            text = _set(text, table, key, value)
+            text = set_value(text, table, key, value)
         (site / "bdmta.toml").write_text(text)
         rows = ["address,name,alias_of"]
         rows += [f"box{n:03d}@{DOMAIN},Box {n}," for n in range(GROUP)]
@@ -171,7 +171,7 @@ class Bdmta(Peer):
         raise SystemExit("bdmta took a .exe: the chain is not on, and nothing is worth timing")
 
 
-def _set(text: str, table: str, key: str, value: str) -> str:
+def set_value(text: str, table: str, key: str, value: str) -> str:
     found = re.search(rf"(?ms)^\[{table}\]\n(.*?)(?=^\[|\Z)", text)
     if found is None:
         return f"{text}\n[{table}]\n{key} = {value}\n"

@@ -1,0 +1,213 @@
+"""`scripts/bench imap|pop3`: what a client waits for on one mailbox of 10,000 letters of 4 KiB, beside Dovecot.
+
+Over TLS on both sides and over a raw socket, so that the client costs little. Turns rotate. Cold: the index files are
+removed and the page cache dropped before each; LOGIN is apart.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+from bench.boxes import letter
+from bench.readers import Reader
+
+COUNT = 10_000
+OCTETS = 4096
+READS = (
+    ("FETCH 1:* (FLAGS UID)", True),
+    ("FETCH 1:* (UID ENVELOPE BODYSTRUCTURE)", True),
+    ("FETCH 1:* RFC822.SIZE", True),
+    ('SEARCH SUBJECT "x"', True),
+    ('SEARCH BODY "seventy"', True),
+    ("FETCH 1:* BODY.PEEK[]", False),
+)
+"""Commands, and whether the index alone answers them."""
+APPENDED = 500
+MOVED = 1000
+Rows = dict[tuple[str, str], dict[str, list[float]]]
+Say = Callable[[str], None]
+
+
+class Connection:
+    """A client that only counts what it is told."""
+
+    def __init__(self, reader: Reader, *, tls: bool = True) -> None:
+        self.sock = reader.connect(reader.imaps_port if tls else reader.imap_port, tls=tls)
+        self._number = 0
+        self._until(b"* OK")
+
+    def _until(self, start: bytes) -> bytes:
+        """Read to the end of the line that starts so; the last 64 KiB."""
+        tail = b""
+        while True:
+            octets = self.sock.recv(1 << 18)
+            if not octets:
+                raise SystemExit(f"the connection ended within {start!r}: {tail[-500:]!r}")
+            tail = octets if len(octets) >= 65_536 else (tail + octets)[-65_536:]
+            if tail.endswith(b"\r\n") and tail[tail.rfind(b"\r\n", 0, -2) + 2 if b"\r\n" in tail[:-2] else 0 :].startswith(start):
+                return tail
+
+    def command(self, text: str | bytes) -> bytes:
+        """Send it, read to its tagged answer; the last 64 KiB of it."""
+        self._number += 1
+        tag = b"t%d " % self._number
+        self.sock.sendall(tag + (text.encode() if isinstance(text, str) else text) + b"\r\n")
+        tail = self._until(tag)
+        last = tail[:-2].rpartition(b"\r\n")[2]
+        if not last.startswith(tag + b"OK"):
+            raise SystemExit(f"{text[:80]!r}: {last[:500]!r}")
+        return tail
+
+    def login(self, reader: Reader, number: int = 0) -> Connection:
+        """As account `number`."""
+        user = reader.user(number)
+        self.command(f"LOGIN {user} {reader.password[user]}")
+        return self
+
+    def close(self) -> None:
+        """Without a word."""
+        self.sock.close()
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long it takes."""
+    start = time.monotonic()
+    call()
+    return time.monotonic() - start
+
+
+def race(readers: list[Reader], rounds: int, say: Say, *, cold: bool = True) -> Rows:
+    """Every row, `rounds` times, the servers in turn."""
+    rows: Rows = defaultdict(lambda: defaultdict(list))
+    for number in range(rounds):
+        for offset in range(len(readers)):
+            reader = readers[(offset + number) % len(readers)]
+            turn: list[tuple[str, str, float]] = _cold(reader) if cold else []
+            turn += _warm(reader, number)
+            for name, state, value in turn:
+                rows[name, state][reader.name].append(value)
+                say(f"round {number + 1} {reader.name:<8} {state:<4} {name:<40} {value * 1000:9.2f} ms")
+    return rows
+
+
+def _cold(reader: Reader) -> list[tuple[str, str, float]]:
+    found = []
+    for text, _ in READS:
+        reader.forget()
+        client = Connection(reader).login(reader)
+        found.append(("SELECT", "cold", seconds(lambda: client.command("SELECT INBOX"))))  # noqa: B023
+        found.append((text, "cold", seconds(lambda: client.command(text))))  # noqa: B023
+        client.close()
+    return found
+
+
+def _warm(reader: Reader, number: int) -> list[tuple[str, str, float]]:
+    client = Connection(reader)
+    found = [("LOGIN", "warm", seconds(lambda: client.login(reader)))]
+    client.command("SELECT INBOX")
+    for text, _ in READS:
+        client.command(text)
+    client.command("UNSELECT")
+    found.append(("SELECT", "warm", seconds(lambda: client.command("SELECT INBOX"))))
+    found += [(text, "warm", seconds(lambda: client.command(text))) for text, _ in READS]  # noqa: B023
+    sign = "-" if number % 2 else "+"
+    store = f"STORE 1:* {sign}FLAGS (\\Flagged)"
+    found.append(("STORE 1:* FLAGS (\\Flagged)", "warm", seconds(lambda: client.command(store))))
+    found.append((f"APPEND of {APPENDED}, one behind the other", "warm", _append(client, number)))
+    found.append((f"UID MOVE of {MOVED:,}", "warm", _move(client, number)))
+    client.close()
+    return found
+
+
+def _append(client: Connection, number: int) -> float:
+    import random
+
+    folder = f"Appended{number}"
+    client.command(f"CREATE {folder}")
+    draw = random.Random(number)
+    letters = [letter(count, OCTETS, draw) for count in range(APPENDED)]
+
+    def run() -> None:
+        for octets in letters:
+            client.command(b"APPEND %b (\\Seen) {%d+}\r\n%b" % (folder.encode(), len(octets), octets))
+
+    return seconds(run)
+
+
+def _move(client: Connection, number: int) -> float:
+    """Out of a folder that holds a copy of the first letters, so that INBOX stays what it is."""
+    client.command(f"CREATE From{number}")
+    client.command(f"CREATE To{number}")
+    client.command("SELECT INBOX")
+    client.command(f"COPY 1:{MOVED} From{number}")
+    client.command(f"SELECT From{number}")
+    client.command("FETCH 1:* (FLAGS ENVELOPE)")
+    told = client.command("UID SEARCH ALL")
+    uids = re.search(rb"\* SEARCH ([\d ]+)", told)
+    assert uids is not None
+    numbers = uids[1].split()
+    words = b"UID MOVE %b:%b To%d" % (numbers[0], numbers[-1], number)
+    return seconds(lambda: client.command(words))
+
+
+def pop3(readers: list[Reader], rounds: int, say: Say) -> Rows:
+    """RETR of every letter, 100 commands sent at once."""
+    rows: Rows = defaultdict(lambda: defaultdict(list))
+    for number in range(-1, rounds):  # the first turn is not counted
+        for offset in range(len(readers)):
+            reader = readers[(offset + number) % len(readers)]
+            value = _retrieve(reader)
+            if number >= 0:
+                rows["POP3 RETR of all, pipelined", "warm"][reader.name].append(value)
+                say(f"round {number + 1} {reader.name:<8} POP3 RETR {value * 1000:9.2f} ms")
+    return rows
+
+
+def _retrieve(reader: Reader) -> float:
+    sock = reader.connect(reader.pop3s_port)
+    user = reader.user(0)
+    sock.recv(1000)
+    for words in (f"USER {user}", f"PASS {reader.password[user]}"):
+        sock.sendall(words.encode() + b"\r\n")
+        if not sock.recv(1000).startswith(b"+OK"):
+            raise SystemExit(f"{reader.name}: {words}")
+    value = seconds(lambda: _pipelined(sock))
+    sock.sendall(b"QUIT\r\n")
+    sock.recv(1000)
+    sock.close()
+    return value
+
+
+def _pipelined(sock: socket.socket) -> None:
+    for first in range(1, COUNT + 1, 100):
+        sock.sendall(b"".join(b"RETR %d\r\n" % number for number in range(first, first + 100)))
+        ends, tail = 0, b""
+        while ends < 100:
+            octets = sock.recv(1 << 18)
+            if not octets:
+                raise SystemExit("POP3 ended in mid-letter")
+            tail += octets
+            ends += tail.count(b"\r\n.\r\n")
+            tail = b"" if tail.endswith(b"\r\n.\r\n") else tail[-4:]
+
+
+def table(rows: Rows) -> str:
+    """Markdown, milliseconds."""
+    lines = ["Milliseconds until the tagged answer; median (least to most).", ""]
+    lines += ["| operation | state | bdmta | Dovecot | times as fast |", "|---|---|---|---|---|"]
+    for (name, state), by_name in sorted(rows.items(), key=lambda row: row[0][1]):
+        ours, theirs = by_name["bdmta"], by_name["dovecot"]
+        times = statistics.median(theirs) / statistics.median(ours)
+        lines.append(f"| {name} | {state} | {_spread(ours)} | {_spread(theirs)} | {times:.2f} |")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> str:
+    middle, least, most = (1000 * value for value in (statistics.median(values), min(values), max(values)))
+    digits = 0 if middle >= 100 else 1 if middle >= 10 else 2
+    return f"{middle:.{digits}f} ({least:.{digits}f} to {most:.{digits}f})"

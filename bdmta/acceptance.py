@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -80,8 +81,7 @@ class Acceptance:
         message = await self._scan(incoming)
         refusal = self._own_checks(envelope, message, max_received)
         if refusal is not None:
-            self.record([fact(envelope, "refused", message, by="server", reply=str(refusal))])
-            return refusal
+            return self.refuse(envelope, refusal, message)
         ruling = await chain.rule(Stage.DATA, self._policy_facts(envelope, message, incoming.size_octets))
         answer = ruling.reply()
         if answer is not None:
@@ -104,6 +104,13 @@ class Acceptance:
         if placed.crossings:
             self._notices.warn_of_quota(placed.crossings)
         return reply(250, "0.0", f"OK, stored as {envelope.reference}")
+
+    def refuse(self, envelope: Envelope, refusal: Reply, message: Message | None = None) -> Reply:
+        """`refusal`, put on record, with the reference by which it is found there (contract 11)."""
+        first, *more = refusal.lines
+        told = replace(refusal, lines=(f"{first} (ref {envelope.reference})", *more))
+        self.record([fact(envelope, "refused", message, by="server", reply=str(told))])
+        return told
 
     async def _scan(self, incoming: Incoming) -> Message:
         """Read the letter's structure; large ones beside the loop."""

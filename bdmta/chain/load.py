@@ -73,12 +73,16 @@ def _step(path: Path, number: int, table: Mapping[str, Any], generation: int, se
     modes = _modes(where, table.get("mode", "enforce"))
     module = _module(where, path.parent, use, generation)
     options = _options(where, module, table.get("options", {}))
+    made: Any = getattr(module, "Policy", None)
+    if made is None or not isinstance(getattr(made, "stages", None), frozenset):
+        lacks = "class Policy" if made is None else "frozenset of stages in its class Policy"
+        raise ConfigError(f"{where}: use: {use} has no {lacks}")
     try:
-        policy = module.Policy(options, services_for(str(name)))
-    except AttributeError:
-        raise ConfigError(f"{where}: use: {use} has no class Policy") from None
+        policy = made(options, services_for(str(name)))
     except (OSError, ValueError) as error:
         raise ConfigError(f"{where}: {error}") from None
+    except Exception as error:
+        raise ConfigError(f"{where}: use: {use}: {type(error).__name__}: {error}") from error
     return Step(str(name), use, policy, modes, float(timeout_s), on_error, options)
 
 

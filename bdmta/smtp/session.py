@@ -272,7 +272,7 @@ class Session:
         self.rset_now()
         self._commands = 0
         if reader.flaw is not None:
-            return self._counted(said.data_flaw(reader.flaw, self.settings))
+            return self._counted(self.server.acceptance.refuse(envelope, said.data_flaw(reader.flaw, self.settings)))
         return await self.server.acceptance.accept(envelope, incoming, transaction.chain, self.settings.max_received)
 
     async def rset(self, argument: str) -> Reply:

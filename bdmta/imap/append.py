@@ -1,4 +1,4 @@
-"""APPEND (RFC 3501 §6.3.11, UTF8 of RFC 6855 §4): the letter goes to the store as it arrives, never whole through memory.
+"""APPEND (RFC 3501 §6.3.11, UTF8 of RFC 6855 §4): the letter goes to the store as it arrives, never whole in memory.
 
 No policy looks at it (architecture, contract 7): it is its owner's draft or copy.
 """

@@ -1,4 +1,4 @@
-"""FETCH (RFC 3501 §6.4.5, CHANGEDSINCE of RFC 7162 §3.1.4): which letters, in which slices; `fetch_rows` renders a slice."""
+"""FETCH (RFC 3501 §6.4.5, CHANGEDSINCE of RFC 7162 §3.1.4): which letters, in which slices (`fetch_rows`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a FETCH asks for (RFC 3501 §6.4.5, RFC 7162 §3.1.4): read into `FetchItem`s, each with the name that its answer bears."""
+"""What a FETCH asks for (RFC 3501 §6.4.5, RFC 7162 §3.1.4): `FetchItem`s, each with the name its answer bears."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ _SECTION_TEXTS = ("HEADER.FIELDS.NOT", "HEADER.FIELDS", "HEADER", "TEXT", "MIME"
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A place in a letter. `path` empty: the letter itself. `what`: "", HEADER, TEXT, MIME, HEADER.FIELDS, HEADER.FIELDS.NOT."""
+    """A place in a letter. `path` empty: the letter itself.
+
+    `what`: "", HEADER, TEXT, MIME, HEADER.FIELDS or HEADER.FIELDS.NOT.
+    """
 
     path: tuple[int, ...] = ()
     what: str = ""

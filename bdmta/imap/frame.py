@@ -1,6 +1,7 @@
-"""Cuts what arrives into commands, without reading or writing anything itself. What a stranger may make us hold is bounded here.
+"""Cuts what arrives into commands, without reading or writing anything itself. What it holds is bounded here.
 
-A command is kept inline with its literals. Of an APPEND's letter only the announcement is kept: it is read by the one who stores it.
+A command is kept inline with its literals. Of an APPEND's letter only the announcement is kept: it is read by the one
+who stores it.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ class Command:
 class Announced:
     """A literal is about to come: answer `+` when `is_sync`, then `accept`; or `refuse` it.
 
-    `is_letter`: it is the letter of an APPEND, whose octets the framer does not keep: `text` is the command so far, with the
-    announcement, and the caller takes `size` octets out of the buffer himself.
+    `is_letter`: it is the letter of an APPEND, whose octets the framer does not keep: `text` is the command so far,
+    with the announcement, and the caller takes `size` octets out of the buffer himself.
     """
 
     text: bytes
@@ -103,9 +104,8 @@ class Framer:
             del self.buffer[:end]
             self._reset()
             return event
-        if size > self.bounds.literal or end + size > self.bounds.command:
-            if not is_sync:
-                return TooLong("literal")
+        if not is_sync and (size > self.bounds.literal or end + size > self.bounds.command):
+            return TooLong("literal")
         self._waiting = event
         return event
 

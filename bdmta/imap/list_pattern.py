@@ -36,7 +36,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def _skip(pattern: str, places: set[int]) -> set[int]:
-    """Wildcards may take nothing: also the places behind them (runs were joined, so one step is enough... unless they alternate)."""
+    """Wildcards may take nothing: also the places behind them."""
     out = set(places)
     for place in places:
         while place < len(pattern) and pattern[place] in "*%":

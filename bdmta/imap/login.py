@@ -59,7 +59,7 @@ async def id_(session: Session, cursor: Cursor) -> bytes:
 
 
 async def starttls(session: Session, cursor: Cursor) -> bytes:
-    """RFC 3501 §6.2.1. Octets already here came in the clear: the session ends (CVE-2011-0411). The wire answers by itself."""
+    """RFC 3501 §6.2.1. Octets already here came in the clear: the session ends (CVE-2011-0411). The wire answers."""
     if session.server.tls is None or session.wire.has_tls:
         raise BadSyntax("TLS is not offered now")
     await session.wire.start_tls()

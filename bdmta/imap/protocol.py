@@ -1,6 +1,7 @@
 """One IMAP connection: octets in and out, TLS, the pace of both sides. What it says is `session`'s.
 
-No task and no timer while nothing happens: a command that is complete starts the worker, which ends when all that came is answered.
+No task and no timer while nothing happens: a command that is complete starts the worker, which ends when all that came
+is answered.
 """
 
 from __future__ import annotations
@@ -223,9 +224,10 @@ class ImapProtocol(asyncio.Protocol):
         self._worker = None
         if self._transport is None:
             self.session.close()
-            return None
+            return
         if self._is_ending:
-            return self._hang_up()
+            self._hang_up()
+            return
         settings = self.server.settings
         self.deadline = self._loop.time() + (
             settings.idle_timeout_s if self.session.mailbox is not None else settings.login_timeout_s
@@ -370,7 +372,10 @@ class ImapProtocol(asyncio.Protocol):
 
     def tick(self, now: float, *, is_slow: bool) -> None:
         """The server's sweep: an idle session looks whether it must say that it lives, or missed something."""
-        if self._is_idle and (now >= self._wake_at or is_slow or (view := self.session.view) is None or not view.box.has_watch):
+        if not self._is_idle:
+            return
+        view = self.session.view
+        if now >= self._wake_at or is_slow or (view is not None and not view.box.has_watch):
             self._wake()
 
     async def start_tls(self) -> None:

@@ -14,7 +14,8 @@ from storage.errors import Invalid
 from storage.mutf7 import mutf7_decode, mutf7_encode
 
 SYSTEM_FLAGS = {
-    b"\\Answered": ANSWERED, b"\\Flagged": FLAGGED, b"\\Deleted": DELETED, b"\\Seen": SEEN, b"\\Draft": DRAFT, b"\\Recent": RECENT,
+    b"\\Answered": ANSWERED, b"\\Flagged": FLAGGED, b"\\Deleted": DELETED, b"\\Seen": SEEN, b"\\Draft": DRAFT,
+    b"\\Recent": RECENT,
 }  # fmt: skip
 _BY_FOLDED = {name.lower(): bit for name, bit in SYSTEM_FLAGS.items()}
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f\x7f-\xff]{0,1000}')
@@ -53,7 +54,10 @@ def _escaped(octets: bytes) -> bytes:
 
 
 def folder_name(octets: bytes, *, utf8: bool = False) -> str:
-    """A folder's name as the peer wrote it: NFC, INBOX in capitals. What is no mUTF-7 is taken as it stands. BadSyntax."""
+    """A folder's name as the peer wrote it: NFC, INBOX in capitals. What is no mUTF-7 is taken as it stands.
+
+    Raises BadSyntax.
+    """
     text = as_text(octets)
     if not utf8 and octets.isascii() and "&" in text:
         try:

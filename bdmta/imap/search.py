@@ -1,4 +1,4 @@
-"""SEARCH, SORT and THREAD: read the command, look in the executor, tell (RFC 3501 §6.4.4, RFC 4731, RFC 5256, RFC 7162 §3.1.5)."""
+"""SEARCH, SORT and THREAD: read, look in the executor, tell (RFC 3501 §6.4.4, RFC 4731, RFC 5256, RFC 7162 §3.1.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a SEARCH asks for (RFC 3501 §6.4.4, RFC 5032 WITHIN, RFC 4731 ESEARCH, RFC 7162 MODSEQ), read into a tree of `Key`s."""
+"""What a SEARCH asks for (RFC 3501 §6.4.4, WITHIN of RFC 5032, ESEARCH of RFC 4731, MODSEQ of RFC 7162): a tree."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ _DATE = re.compile(rb'("?)(\d{1,2})-([A-Za-z]{3})-(\d{4})\1')
 _MONTHS = {name: i for i, name in enumerate(b"JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split(), 1)}
 
 _FLAGS = {
-    "ANSWERED", "DELETED", "DRAFT", "FLAGGED", "NEW", "OLD", "RECENT", "SEEN", "UNANSWERED", "UNDELETED", "UNDRAFT", "UNFLAGGED", "UNSEEN",
+    "ANSWERED", "DELETED", "DRAFT", "FLAGGED", "NEW", "OLD", "RECENT", "SEEN", "UNANSWERED", "UNDELETED", "UNDRAFT",
+    "UNFLAGGED", "UNSEEN",
 }  # fmt: skip
 _TEXTS = {"BCC", "BODY", "CC", "FROM", "SUBJECT", "TEXT", "TO"}
 _DATES = {"BEFORE", "ON", "SINCE", "SENTBEFORE", "SENTON", "SENTSINCE"}

@@ -90,7 +90,7 @@ def _nothing_withheld(address: str) -> frozenset[str]:
 
 @dataclass(slots=True)
 class ImapServer:
-    """The shared objects. `fold` is the rule of the index's text; `withheld`: capabilities that an account is not offered."""
+    """The shared objects. `fold` is the rule of the index's text; `withheld`: what an account is not offered."""
 
     settings: ImapSettings
     authenticator: Authenticator

@@ -1,7 +1,7 @@
 """One IMAP session: its state, the way of a command from its octets to its tagged answer, what is told in between.
 
-It reads and writes through a `Wire` and knows no socket. Verbs are functions of the modules named in `verbs.py`: each takes the
-session and a cursor behind the verb, sends what is untagged, and returns the tagged answer without its tag.
+It reads and writes through a `Wire` and knows no socket. Verbs are functions of the modules named in `verbs.py`: each
+takes the session and a cursor behind the verb, sends what is untagged, and returns the tagged answer without its tag.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class Session:
     """States of RFC 3501 §3: `mailbox` None is not authenticated, `view` None nothing selected."""
 
     __slots__ = (
-        "account", "alerts", "bad_count", "closing", "commands", "condstore", "failures", "mailbox", "read_told_at", "server", "tag", "utf8",
-        "view", "wire", "withheld",
+        "account", "alerts", "bad_count", "closing", "commands", "condstore", "failures", "mailbox", "read_told_at",
+        "server", "tag", "utf8", "view", "wire", "withheld",
     )  # fmt: skip
 
     def __init__(self, server: ImapServer, wire: Wire, commands: Commands) -> None:

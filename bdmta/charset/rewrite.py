@@ -14,6 +14,7 @@ from bdmta.message.octets import cut
 _CHARSET = re.compile(
     rb";?[ \t\r\n]*\bcharset(?:\*\d*\*?|\*)?[ \t]*=[ \t\r\n]*(?:\"[^\"]{0,200}\"|[^\s;]{0,200})", re.IGNORECASE
 )
+_TYPE = re.compile(rb"[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+")
 _DROPPED = frozenset({"content-md5", "content-length", "lines"})
 _BASE64_COLUMNS = 57  # octets: 76 characters
 
@@ -78,11 +79,12 @@ def _label_edits(message: Message, part: Part, *, has_new_body: bool) -> list[tu
     edits: list[tuple[int, int, bytes]] = []
     types = part.all("content-type")
     added = b""
-    if types:
-        for header in types:
-            edits.append((header.start, header.end, _field_octets(message, header, _with_utf8(header.value))))
-    else:
-        added += b"Content-Type: text/plain; charset=utf-8\r\n"
+    kept = next((header for header in types if _type_of(header.value) == part.media_type), None)
+    for header in types:  # one stays: the one that is obeyed
+        octets = _field_octets(message, header, _with_utf8(header.value)) if header is kept else b""
+        edits.append((header.start, header.end, octets))
+    if kept is None:
+        added += b"Content-Type: " + part.media_type.encode("ascii", "replace") + b"; charset=utf-8\r\n"
     if has_new_body:
         for header in part.all("content-transfer-encoding"):
             edits.append((header.start, header.end, b""))
@@ -98,11 +100,16 @@ def _label_edits(message: Message, part: Part, *, has_new_body: bool) -> list[tu
     return [*edits, (at, at, added)] if added else edits
 
 
+def _type_of(value: bytes) -> str:
+    """The media type in lower case, "" when it is malformed."""
+    token = value.partition(b";")[0].strip()
+    return token.decode("ascii").lower() if _TYPE.fullmatch(token) is not None else ""
+
+
 def _with_utf8(value: bytes) -> bytes:
     """The Content-Type's value with its charset named UTF-8 once, the other parameters as they were."""
-    kept = _CHARSET.sub(b"", value).strip(b" \t\r\n;")
-    media_type, semicolon, rest = kept.partition(b";")
-    return (media_type.strip() or b"text/plain") + b"; charset=utf-8" + semicolon + rest
+    media_type, semicolon, rest = _CHARSET.sub(b"", value).strip(b" \t\r\n;").partition(b";")
+    return media_type.strip() + b"; charset=utf-8" + semicolon + rest
 
 
 def _base64(octets: bytes) -> bytes:

@@ -106,7 +106,7 @@ def xml_words(content: bytes, max_characters: int, *, is_open_document: bool) ->
         for at in range(0, len(content), _FEED_OCTETS):
             parser.Parse(content[at : at + _FEED_OCTETS], False)
         parser.Parse(b"", True)
-    except (expat.ExpatError, _Enough, Unreadable):
+    except (expat.ExpatError, _Enough, Unreadable, LookupError, ValueError):  # an encoding nobody knows, too
         pass
     return "".join(collector.out)
 

@@ -29,6 +29,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from itertools import count
 from typing import Any, Protocol, TypeVar
+from weakref import WeakValueDictionary
 
 from storage.box_mailbox import Mailbox
 from storage.box_read import Box
@@ -99,7 +100,7 @@ class Mailboxes:
         executor: Executor,
         builders: Executor | None = None,
         quota: QuotaKeeper | None = None,
-        open_indexes_count: int = 64,
+        open_indexes_count: int = 32,
     ) -> None:
         self.rules = rules
         self.clock = clock
@@ -110,7 +111,7 @@ class Mailboxes:
         self.watcher = Watcher()
         self._open_indexes_count = open_indexes_count
         self._lock = threading.Lock()
-        self._mailboxes: dict[str, Mailbox] = {}
+        self._mailboxes: WeakValueDictionary[str, Mailbox] = WeakValueDictionary()  # sessions and folders hold them
         self._idle: OrderedDict[str, Box] = OrderedDict()
         self._indexes: OrderedDict[str, Index] = OrderedDict()
         self._sequence = count(1)
@@ -177,10 +178,13 @@ class Mailboxes:
             self._idle[box.path] = box
             self._idle.move_to_end(box.path)
             rows = sum(len(one.columns) for one in self._idle.values())
+            dropping = []
             while len(self._idle) > _IDLE_BOXES or (rows > _IDLE_ROWS and len(self._idle) > 1):
                 _, oldest = self._idle.popitem(last=False)
                 rows -= len(oldest.columns)
-                oldest.mailbox.drop(oldest)
+                dropping.append(oldest)
+        for one in dropping:  # not under the lock: a mailbox has its own
+            one.mailbox.drop(one)
 
     def wake(self, box: Box) -> None:
         """The folder is in use again."""

@@ -64,7 +64,7 @@ class Sync:
         Raises FolderLost.
         """
         names = self._names.from_scan(state) if events is None else self._names.from_events(state, *events)
-        if names.missing and events is None:
+        if names.missing:
             self._confirm_by_scan(state, names)
         arrived = self._arrive(state, names)
         found = Found(
@@ -77,7 +77,7 @@ class Sync:
         return found
 
     def _confirm_by_scan(self, state: State, names: Names) -> None:
-        """Look a second time: readdir misses entries while others rename."""
+        """Look a second time: readdir misses entries while others rename, and a rename is two events, not one."""
         again = self._names.from_scan(state)
         still = set(again.missing)
         names.missing = [base for base in names.missing if base in still]

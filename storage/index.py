@@ -94,6 +94,16 @@ class Index:
                 self._connection.close()
                 self._connection = None
 
+    def close_unused(self) -> bool:
+        """Close the connection unless somebody is using it just now; whether it is closed. Never waits."""
+        if not self.lock.acquire(blocking=False):
+            return False
+        try:
+            self.close()
+        finally:
+            self.lock.release()
+        return True
+
     def _open(self) -> sqlite3.Connection:
         """Return the connection to the file that is there now: somebody may have deleted or replaced it."""
         if self._connection is not None:

@@ -31,7 +31,7 @@ from bdmta.policy import (
 HEADER = "X-Bdmta-Charset"
 ARTICLE = "Điều 13"
 _MODES = ("convert", "refuse", "mark")
-_THREAD_OCTETS = 32 * 1024  # beyond it the edge's loop goes on meanwhile
+_THREAD_OCTETS = 16 * 1024  # beyond it the loop of the edge goes on meanwhile
 
 _NAMES = {
     "tcvn3": "TCVN3 (ABC)", "vni-windows": "VNI", "viscii": "VISCII", "vps": "VPS", "viqr": "VIQR",

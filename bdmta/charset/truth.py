@@ -252,11 +252,11 @@ def _literal(octets: bytes, label: str) -> str:
 def _of_octets(text: Text, hint: str | None, bar: float) -> Truth:
     """Octets that are not UTF-8."""
     named = codec.legacy_name(text.label)
+    found = _readings(text)
     if named is not None and named != "viqr":
-        truth = _as_named(text, named)
+        truth = _as_named(text, named, found)
         if truth is not None:
             return truth
-    found = _readings(text)
     if text.is_html and hint is None:
         hint = markup.font_encoding(text.octets[:100_000].decode("latin-1"))
     reading = best(found, bar) or _hinted(found, hint)
@@ -265,12 +265,12 @@ def _of_octets(text: Text, hint: str | None, bar: float) -> Truth:
     return _unknown(text, found)
 
 
-def _as_named(text: Text, named: str) -> Truth | None:
+def _as_named(text: Text, named: str, found: list[Reading]) -> Truth | None:
     """The label of an old set believed, when its reading is Vietnamese and no other reads much better."""
     octets = sample(text.octets)
     letters = codec.decode(named, octets, is_lenient=True)
     own = score(markup.visible(letters, reads_references=False) if text.is_html else letters)
-    others = [reading for reading in _readings(text) if reading.encoding != named]
+    others = [reading for reading in found if reading.encoding != named]
     beaten = others and others[0].passes() and others[0].score.total > own.total + SURE
     if beaten or own.words_for == 0 or own.total <= 0 or own.words_for < own.words_against:
         return None

@@ -200,4 +200,6 @@ class Mailboxes:
                 self._indexes.popitem(last=False)[1] for _ in range(len(self._indexes) - self._open_indexes_count)
             ]
         for one in closing:
-            one.close()
+            if not one.close_unused():
+                with self._lock:
+                    self._indexes.setdefault(one.path, one)

@@ -53,6 +53,7 @@ class Index:
         self.lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
+        self._uses_count = 0
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -62,6 +63,7 @@ class Index:
         """
         with self.lock:
             connection = self._open()
+            self._uses_count += 1
             try:
                 yield connection
             except sqlite3.OperationalError:
@@ -69,6 +71,8 @@ class Index:
             except sqlite3.DatabaseError:
                 self._drop()
                 raise
+            finally:
+                self._uses_count -= 1
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -99,10 +103,12 @@ class Index:
         if not self.lock.acquire(blocking=False):
             return False
         try:
+            if self._uses_count:
+                return False
             self.close()
+            return True
         finally:
             self.lock.release()
-        return True
 
     def _open(self) -> sqlite3.Connection:
         """Return the connection to the file that is there now: somebody may have deleted or replaced it."""

@@ -118,6 +118,8 @@ def _is_structure(item: Item) -> bool:
         return item.family == "image"
     if item.role == "structure":
         return item.detected in _STRUCTURE_CONTENTS or (not item.detected and item.size_octets <= _STRUCTURE_OCTETS)
+    if item.detected == "tnef":  # what it carries is judged
+        return True
     name = item.names[0] if item.names else ""
     if item.role == "attachment" and _EXCHANGE_TEXT.match(name) and item.detected in ("html", "text", "empty"):
         return True

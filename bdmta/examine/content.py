@@ -85,7 +85,7 @@ class Look:
     def _open(self, opening: Opening, path: tuple[str, ...], depth: int, role: str) -> None:
         reader = READERS.get(opening.kind)
         try:
-            if reader is not None:
+            if reader is not None and not (role == "body" and opening.kind == "message"):
                 self._run(reader, opening, path, depth)
             if role != "component" and self._is_polyglot(opening):
                 opening.problems.add("polyglot")

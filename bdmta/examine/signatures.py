@@ -51,7 +51,8 @@ _PREFIXES: Final[tuple[tuple[bytes, str], ...]] = (
     (b"{\\rt", "rtf"), (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole"), (b"\x78\x9f\x3e\x22", "tnef"),
     (b"%!PS", "postscript"), (b"\xc5\xd0\xd3\xc6", "postscript"), (b"AT&TFORM", "djvu"),
     (b"\xff\xd8\xff", "jpeg"), (b"\x89PNG\r\n\x1a\n", "png"), (b"GIF87a", "gif"), (b"GIF89a", "gif"),
-    (b"II*\0", "tiff"), (b"MM\0*", "tiff"), (b"\0\0\x01\0", "ico"), (b"8BPS", "psd"), (b"\xd7\xcd\xc6\x9a", "wmf"),
+    (b"II*\0", "tiff"), (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"), (b"MM\0+", "tiff"), (b"\0\0\x01\0", "ico"), (b"8BPS", "psd"), (b"\xd7\xcd\xc6\x9a", "wmf"),
     (b"\x01\0\x09\0\0\x03", "wmf"), (b"\0\0\0\x0cjP  ", "jp2"), (b"ID3", "mp3"), (b"\xff\xfb", "mp3"),
     (b"OggS", "ogg"), (b"fLaC", "flac"), (b"\x1aE\xdf\xa3", "mkv"), (b"MThd", "midi"), (b"\x30\x26\xb2\x75", "asf"),
     (b"\0\0\x01\xba", "mpeg"), (b"#!AMR", "amr"), (b"FLV\x01", "flv"), (b"SQLite format 3\0", "sqlite"),
@@ -64,6 +65,7 @@ for _magic, _key in _PREFIXES:
     _BY_FIRST.setdefault(_magic[0], []).append((_magic, _key))
 
 _CMS_MORE: Final = b"\x06\x0b\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x01"
+_HEIC: Final = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _SHEBANG = re.compile(rb"(?:\xef\xbb\xbf)?#![ \t]*/[\x21-\x7e]{2,}")
 _PYC = re.compile(
     rb"[\x00-\xff][\x00-\xff]\r\n(?:[\x00-\x03]\x00\x00\x00|[\x00-\xff]{4}(?:[\x00-\xff]{4})?[\xe3c]\x00\x00\x00)", re.S
@@ -100,6 +102,7 @@ def _binary(data: bytes, head: bytes) -> str:
     return _shaped(data, head)
 
 
+_CONTROLS: Final = bytes(range(32)).translate(None, b"\t\n\r") + b"\x7f"
 _WORDLIKE: Final = frozenset(
     {"swf", "bzip2", "cpio", "chm", "crx", "lzip", "stuffit", "mp3", "psd", "font", "vhd", "flv", "cab", "lz4"}
 )
@@ -109,7 +112,10 @@ _WORDLIKE: Final = frozenset(
 def _is_prose(head: bytes) -> bool:
     """Plain text that merely begins with the letters of a magic (`MZ là viết tắt …`)."""
     sample = head[:1024]
-    return len(sample) > 8 and sample.count(0) == 0 and looks_like_text(sample)
+    if len(sample) <= 8 or len(sample.translate(None, _CONTROLS)) < len(sample):
+        return False
+    blanks = sample.count(b" ") + sample.count(b"\n")
+    return blanks * 25 >= len(sample)
 
 
 def _shaped(data: bytes, head: bytes) -> str:
@@ -139,7 +145,7 @@ def _shaped(data: bytes, head: bytes) -> str:
         return {b"WEBP": "webp", b"WAVE": "wav", b"AVI ": "avi"}.get(head[8:12], "")
     if head[4:8] == b"ftyp":
         brand = head[8:12]
-        return "heic" if brand in (b"heic", b"heix", b"mif1", b"msf1") else "avif" if brand == b"avif" else "mp4"
+        return "heic" if brand in _HEIC else "avif" if brand == b"avif" else "mp4"
     if head[:4] == b"\x01\0\0\0" and head[40:44] == b" EMF":
         return "emf"
     if _PYC.match(head) and not looks_like_text(head[:512]):
@@ -174,6 +180,15 @@ _DESKTOP = re.compile(rb"(?:\s*#[^\n]{0,200}\n)*\s*\[Desktop Entry\]")
 _SHELL_COMMAND = re.compile(rb"\s*\[(?:Shell|autorun|version\]\s*signature\s*=\s*\"?\$)", re.I)
 
 
+_LETTER = re.compile(
+    rb"\s{0,8}(?:From [^\n]{1,200}\n)?"
+    rb"(?:[A-Za-z][A-Za-z0-9-]{1,60}:[^\n]{0,2000}\n(?:[ \t][^\n]{0,2000}\n){0,50}){0,60}?"
+    rb"(?:MIME-Version|Content-Type|Content-Transfer-Encoding):[^\n]{0,2000}\n",
+    re.I,
+)
+"""Header fields from the first line on, one of them of MIME: a letter saved as a file (.eml, .mht, MHTML as .doc)."""
+
+
 def _text(head: bytes) -> str:
     text = _as_ascii(head)
     start = text.lstrip()[:2048]
@@ -185,6 +200,8 @@ def _text(head: bytes) -> str:
         return "desktop-entry"
     if _WSF.match(start) or _HTML_APPLICATION.search(text[:8192]):
         return "script"
+    if _LETTER.match(text):
+        return "message"
     lower = start[:1024].lower()
     if b"<jnlp" in lower:
         return "jnlp"

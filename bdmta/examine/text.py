@@ -14,13 +14,13 @@ MAX_FILES = 200
 
 
 def looks_like_text(sample: bytes) -> bool:
-    """No octets that no text has. VISCII and TCVN use some control codes, which therefore count as letters."""
+    """No NUL (but in UTF-16) and few controls: VISCII, VPS and TCVN 5712 have letters among those, hence not none."""
     if sample[:2] in _UTF16_MARKS:
         return True
     if 0 in sample:
         return _looks_like_utf16(sample)
     odd = len(sample) - len(sample.translate(None, _ODD))
-    return odd * 200 <= len(sample)
+    return odd * 12 <= len(sample) + 8
 
 
 def _looks_like_utf16(sample: bytes) -> bool:

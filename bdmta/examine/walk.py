@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from bdmta.examine.bounds import Bounds, Purse
 from bdmta.examine.content import Look, label
 from bdmta.examine.errors import NeedsWorker, OverBound
+from bdmta.examine.executables import EXTENSIONS
 from bdmta.examine.inventory import Inventory, Item
-from bdmta.examine.names import kept, kept_extensions, name_problems
+from bdmta.examine.names import extensions, kept, kept_extensions, name_problems
 from bdmta.examine.signatures import FAMILIES, detect
 from bdmta.examine.text import bare_base64, decode_base64, hidden_files
 from bdmta.message import Message, Part, scan
@@ -144,6 +145,9 @@ def _read_hidden(look: Look, text: bytes, path: tuple[str, ...], depth: int) -> 
 def _read_leaf(look: Look, part: Part, above: Part | None, path: tuple[str, ...], depth: int) -> None:
     names = part.names
     role = _role(part, above, names)
+    described = part.first("content-description") if role != "body" else None
+    if described is not None:
+        names += _described(described.text)
     limit = look.purse.octets_left + 1
     data = part.decoded(limit)
     if len(data) >= limit:
@@ -162,6 +166,15 @@ def _read_leaf(look: Look, part: Part, above: Part | None, path: tuple[str, ...]
               problems=problems)  # fmt: skip
     if role != "body":
         _read_otherwise(look, part, data, path, depth)
+
+
+def _described(text: str) -> tuple[str, ...]:
+    """A description that is the name of a program, which some clients save the part by."""
+    found = extensions((text,)) & EXTENSIONS
+    return (text,) if found - _WORDS_TOO else ()
+
+
+_WORDS_TOO = frozenset({"com", "app", "run", "so", "one", "action", "service", "tool", "link"})
 
 
 def _is_readable(kind: str) -> bool:

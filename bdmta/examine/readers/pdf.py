@@ -41,6 +41,7 @@ _STRICT_LAUNCH = re.compile(rb"/S\s{0,20}" + _spelled("Launch"))
 _NAME = re.compile(rb"/(?:UF|F)\s*(?:\(((?:[^()\\]|\\.){1,500})\)|<([0-9A-Fa-f\s]{2,2000})>)", re.S)
 _MAX_STREAMS = 100_000
 _MAX_FILES = 200
+_FORM_OCTETS = 4 << 20
 _LZW_OCTETS = 512 * 1024  # it is unpacked in Python
 _DICTIONARY_OCTETS = 16 * 1024
 
@@ -51,6 +52,7 @@ def read_pdf(opening: Opening) -> Iterator[Member]:
     outside: list[bytes] = []
     at = files = 0
     names = _file_names(data)
+    has_forms = b"/XFA" in data
     for match in _STREAM.finditer(data):
         if match.start() < at:
             continue
@@ -59,7 +61,7 @@ def read_pdf(opening: Opening) -> Iterator[Member]:
         dictionary = _dictionary(outside[-1])
         end = _stream_end(data, match.end(), dictionary)
         body = data[match.end() : end]
-        _look_at_stream(opening, dictionary, body)
+        _look_at_stream(opening, dictionary, body, has_forms)
         if b"/EmbeddedFile" in dictionary and files < _MAX_FILES:
             files += 1
             opening.purse.check_time()
@@ -93,20 +95,30 @@ def _stream_end(data: bytes, start: int, dictionary: bytes) -> int:
     return end if end >= 0 else len(data)
 
 
-def _look_at_stream(opening: Opening, dictionary: bytes, body: bytes) -> None:
+def _look_at_stream(opening: Opening, dictionary: bytes, body: bytes, has_forms: bool) -> None:
     if b"/ObjStm" in dictionary:
         try:
             _note(opening, _decoded(opening, dictionary, body))
         except Unreadable:
             if "encrypted" not in opening.problems and b"/Encrypt" not in opening.data:
                 opening.problems.add("unreadable")
-    elif b"/XFA" in dictionary or (b"<xdp" in body[:200] or b"<template" in body[:200]):
-        opening.problems.update({"pdf-javascript"} if b"<script" in body else ())
+    elif has_forms and len(body) < _FORM_OCTETS and b"/Image" not in dictionary:
+        _look_at_form(opening, dictionary, body)
     elif b"/Filter" not in dictionary and b"/Image" not in dictionary:
         if _STRICT_JAVASCRIPT.search(body):
             opening.problems.add("pdf-javascript")
         if _STRICT_LAUNCH.search(body):
             opening.problems.add("pdf-launch")
+
+
+def _look_at_form(opening: Opening, dictionary: bytes, body: bytes) -> None:
+    """A piece of an XFA form: scripts stand in its XML."""
+    try:
+        text = _decoded(opening, dictionary, body)
+    except Unreadable:
+        return
+    if b"<script" in text and (b"xfa" in text or b"<template" in text or b"<xdp" in text):
+        opening.problems.add("pdf-javascript")
 
 
 def _note(opening: Opening, text: bytes) -> None:

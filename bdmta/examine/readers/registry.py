@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bdmta.examine.readers.cms import read_cms
 from bdmta.examine.readers.listed import read_arj, read_cab, read_lzh, read_rar, read_unopened
+from bdmta.examine.readers.message import read_message
 from bdmta.examine.readers.office import read_zip_or_document
 from bdmta.examine.readers.ole import read_ole
 from bdmta.examine.readers.opening import Reader
@@ -29,6 +30,7 @@ READERS: dict[str, Reader] = {
     "rtf": read_rtf,
     "tnef": read_tnef,
     "cms": read_cms,
+    "message": read_message,
     "7z": read_7z,
     "rar": read_rar,
     "cab": read_cab,

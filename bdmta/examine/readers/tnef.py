@@ -21,7 +21,7 @@ def read_tnef(opening: Opening) -> Iterator[Member]:
     """Every attachment; a message within it comes as a TNEF again."""
     data, at = opening.data, 6
     names: list[str] = []
-    contents: list[bytes] = []
+    contents: list[tuple[bytes, str]] = []
     for _ in range(_MAX_ATTRIBUTES):
         if at + 9 > len(data):
             break
@@ -43,7 +43,7 @@ def read_tnef(opening: Opening) -> Iterator[Member]:
         elif attribute == _TITLE:
             names.append(_text8(body))
         elif attribute == _DATA:
-            contents.append(body)
+            contents.append((body, "member"))
         elif attribute == _PROPERTIES:
             _read_properties(body, names, contents)
     yield from _attachment(opening, names, contents)
@@ -57,17 +57,17 @@ def _text8(raw: bytes) -> str:
         return raw.decode("cp1258", "replace")
 
 
-def _attachment(opening: Opening, names: list[str], contents: list[bytes]) -> Iterator[Member]:
+def _attachment(opening: Opening, names: list[str], contents: list[tuple[bytes, str]]) -> Iterator[Member]:
     known = tuple(dict.fromkeys(n for n in names if n))
     if not known and not contents:
         return
-    for content in contents or [b""]:
+    for content, role in contents or [(b"", "member")]:
         opening.purse.check_time()
         opening.purse.grow(len(content))
-        yield Member(known, content)
+        yield Member(known, content, role=role)
 
 
-def _read_properties(body: bytes, names: list[str], contents: list[bytes]) -> None:
+def _read_properties(body: bytes, names: list[str], contents: list[tuple[bytes, str]]) -> None:
     """The MAPI properties of an attachment (§2.1.3.4). Raises Unreadable where one cannot be passed over."""
     if len(body) < 4:
         return
@@ -85,7 +85,7 @@ def _read_properties(body: bytes, names: list[str], contents: list[bytes]) -> No
                 wide = kind & 0xFFF == 0x1F
                 names.append(value.decode("utf-16-le", "replace").rstrip("\0") if wide else _text8(value))
             elif tag == _DATA_TAG and kind & 0xFFF in (0x102, 0x0D):
-                contents.append(value[16:] if kind & 0xFFF == 0x0D else value)
+                contents.append((value[16:], "embedded") if kind & 0xFFF == 0x0D else (value, "member"))
 
 
 def _skip_name(body: bytes, at: int) -> int:

@@ -259,6 +259,16 @@ def structures() -> Iterator[Case]:
     yield Case("zip-of-repeats", attached("a.zip", zipped({"so lieu.csv": b"0,0,0,0\r\n" * 100_000})))
     yield Case("many-files", attached("a.zip", zipped({f"{i}.txt": TEXT for i in range(800)})))
     yield Case("long-csv", attached("a.csv", "số,tên,-1|2,@ghi chú\r\n".encode() * 5000))
+    yield Case("tnef-letter", attached("winmail.dat", archives.tnef_object(archives.tnef({"a.pdf": files.pdf()}))))
+    yield Case(
+        "tnef-object",
+        attached(
+            "winmail.dat",
+            archives.tnef_object(files.compound({"CONTENTS": files.JPEG}), "Picture (Device Independent Bitmap)"),
+        ),
+    )
+    yield Case("letter-as-txt", attached("thu.txt", attached("a.pdf", files.pdf())))
+    yield Case("vps-text", attached("congvan.txt", b"C\xf4ng v\xe5n \x13 s\xaf 12 nh\x10 v\xe5n ph\xf6ng\r\n" * 9))
     yield Case("old-text", attached("congvan.txt", "C«ng v¨n sè 12".encode("latin-1") * 30))
     yield Case("viscii-text", attached("congvan.txt", b"C\xf4ng v\xe5n \x02\x05\x06 s\xaf 12\r\n" * 9))
     yield Case("utf16-text", attached("congvan.txt", "\ufeffCông văn".encode("utf-16-le")))

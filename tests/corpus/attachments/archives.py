@@ -1,6 +1,5 @@
 """Archives, sound and crooked."""
 
-
 from __future__ import annotations
 
 import bz2
@@ -167,3 +166,80 @@ def cms(kind: int, content: bytes | None) -> bytes:
     if content is not None:
         inner += ber(0xA0, ber(4, content))
     return ber(0x30, oid + ber(0xA0, ber(0x30, b"\x02\x01\x01" + ber(0x31, b"") + ber(0x30, inner) + ber(0x31, b""))))
+
+
+def rar4(files: dict[str, bytes], method: int = 0x30) -> bytes:
+    out = b"Rar!\x1a\x07\0" + struct.pack("<HBHH6x", 0, 0x73, 0, 13)
+    for name, octets in files.items():
+        raw = name.encode()
+        out += struct.pack(
+            "<HBHHLLBLLBBHL", 0, 0x74, 0x8000, 32 + len(raw), len(octets), len(octets), 3, 0, 0, 29, method, len(raw), 0
+        )
+        out += raw + octets
+    return out + struct.pack("<HBHH", 0, 0x7B, 0, 7)
+
+
+def rar5(files: dict[str, bytes], method: int = 0) -> bytes:
+    def vint(number: int) -> bytes:
+        out = b""
+        while number > 127:
+            out, number = out + bytes([number & 127 | 128]), number >> 7
+        return out + bytes([number])
+
+    out = b"Rar!\x1a\x07\x01\0" + bytes(4) + b"\x03\x01\0\0"
+    for name, octets in files.items():
+        raw = name.encode()
+        size = vint(len(octets))
+        body = b"\x02\x02" + size + b"\0" + size + b"\0" + vint(method << 7) + b"\0" + vint(len(raw)) + raw
+        out += bytes(4) + vint(len(body)) + body + octets
+    return out + bytes(4) + b"\x03\x05\0\0"
+
+
+def cab(files: dict[str, bytes]) -> bytes:
+    entries = b"".join(struct.pack("<LLHHHH", len(o), 0, 0, 0, 0, 32) + n.encode() + b"\0" for n, o in files.items())
+    return struct.pack("<4sLLLLLHHHHHH", b"MSCF", 0, 44, 0, 44, 0, 0x103, 1, len(files), 0, 0, 0) + bytes(8) + entries
+
+
+def lzh(files: dict[str, bytes]) -> bytes:
+    out = b""
+    for name, octets in files.items():
+        raw = name.encode()
+        out += (
+            bytes([22 + len(raw), 0]) + b"-lh0-" + struct.pack("<LLLBBB", len(octets), len(octets), 0, 32, 0, len(raw))
+        )
+        out += raw + b"\0\0" + octets
+    return out + b"\0"
+
+
+def arj(files: dict[str, bytes]) -> bytes:
+    def header(name: str, octets: bytes) -> bytes:
+        body = (
+            bytes([30])
+            + bytes(11)
+            + struct.pack("<LLL", len(octets), len(octets), 0)
+            + bytes(6)
+            + name.encode()
+            + b"\0\0"
+        )
+        return b"\x60\xea" + struct.pack("<H", len(body)) + body + bytes(4) + b"\0\0"
+
+    return header("a.arj", b"") + b"".join(header(n, o) + o for n, o in files.items()) + b"\x60\xea\0\0"
+
+
+def cpio(files: dict[str, bytes]) -> bytes:
+    out = b""
+    for name, octets in {**files, "TRAILER!!!": b""}.items():
+        numbers = [0, 0o100644 if octets else 0, 0, 0, 1, 0, len(octets), 0, 0, 0, 0, len(name) + 1, 0]
+        head = b"070701" + b"".join(b"%08X" % n for n in numbers) + name.encode() + b"\0"
+        out += head + bytes(-len(head) % 4) + octets + bytes(-len(octets) % 4)
+    return out
+
+
+def tnef_object(inner: bytes, name: str = "Fw: bao cao") -> bytes:
+    """A winmail.dat that carries another letter (PR_ATTACH_DATA_OBJ)."""
+    value = bytes(16) + inner
+    properties = struct.pack("<LHHLL", 1, 0x000D, 0x3701, 1, len(value)) + value + bytes(-len(value) % 4)
+    out = b"\x78\x9f\x3e\x22\x01\0"
+    for kind, body in ((0x00069002, bytes(14)), (0x00018010, name.encode() + b"\0"), (0x00069005, properties)):
+        out += struct.pack("<BLL", 2, kind, len(body)) + body + b"\0\0"
+    return out

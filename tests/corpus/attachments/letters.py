@@ -1,6 +1,5 @@
 """Letters around files."""
 
-
 from __future__ import annotations
 
 import base64

@@ -3,6 +3,7 @@
 # ruff: noqa: E501 - a letter is one line
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -158,6 +159,30 @@ def _containers(inner: bytes, name: str) -> Iterator[tuple[str, str, bytes]]:
     yield "rtf-package", "baocao.rtf", _rtf(name, inner)
     yield "rtf-split", "baocao.rtf", _rtf(name, inner).replace(b"0200000002", b"02 00\r\n{\\*\\x y}00 0002")
     yield "pdf-embedded", "giaymoi.pdf", _pdf_embedded(inner)
+    yield "rar4", "hoso.rar", archives.rar4({"a.txt": TEXT, name: inner})
+    yield "rar4-packed", "hoso.rar", archives.rar4({"a.txt": TEXT, name: inner}, 0x33)
+    yield "rar5", "hoso.rar", archives.rar5({"a.txt": TEXT, name: inner})
+    yield "rar5-packed", "hoso.rar", archives.rar5({"a.txt": TEXT, name: inner}, 3)
+    yield "cab", "hoso.cab", archives.cab({"a.txt": TEXT, name: inner})
+    yield "lzh", "hoso.lzh", archives.lzh({"a.txt": TEXT, name: inner})
+    yield "arj", "hoso.arj", archives.arj({"a.txt": TEXT, name: inner})
+    yield "cpio", "hoso.cpio", archives.cpio({"a.txt": TEXT, name: inner})
+    yield "tnef-letter", "winmail.dat", archives.tnef_object(archives.tnef({name: inner}))
+    yield "eml", "thu.eml", attached(name, inner)
+    yield "eml-as-txt", "thu.txt", attached(name, inner)
+    yield "eml-zip", "a.zip", zipped({"thu.eml": attached(name, inner)})
+    yield "mbox", "thu.mbox", b"From a@b.example Mon Jan  5 09:00:00 2026\n" + attached(name, inner)
+    yield (
+        "msg",
+        "thu.msg",
+        files.compound(
+            {
+                "__properties_version1.0": b"x",
+                "__attach_version1.0_#00000000/__substg1.0_37010102": inner,
+                "__attach_version1.0_#00000000/__substg1.0_3707001F": name.encode("utf-16-le"),
+            }
+        ),
+    )
     yield "cms-signed", "smime.p7m", archives.cms(2, attached(name, inner))
 
 
@@ -271,6 +296,13 @@ def documents() -> Iterator[Case]:
         attached("a.docx", files.ooxml("docx", {"word/_rels/settings.xml.rels": template})),
         "remote-template",
     )
+    form = zlib.compress(b"<template xmlns='http://www.xfa.org/'><script>x()</script></template>")
+    stream = b"7 0 obj<</Filter/FlateDecode/Length %d>>\nstream\n" % len(form) + form + b"\nendstream\nendobj\n"
+    yield Case("pdf-xfa", attached("a.pdf", files.pdf(stream, catalog=b"/AcroForm<</XFA 7 0 R>>")), "pdf-javascript")
+    web = b"MIME-Version: 1.0\r\n" + multipart(
+        part(b"ActiveMime\0\0\1\xf0" + bytes(40), "Content-Type: application/x-mso")
+    )
+    yield Case("mhtml-as-doc", attached("a.doc", web), "executable-content")
     yield Case("csv-dde", attached("a.csv", b"a,=cmd|'/c calc'!A0\r\n"), "dde")
     for name in ("a.docx", "a.xlsx", "a.doc"):
         yield Case(
@@ -284,8 +316,6 @@ def documents() -> Iterator[Case]:
 
 
 def _pdfs() -> Iterator[Case]:
-    import zlib
-
     actions = {
         "pdf-javascript": [b"/OpenAction<</S/JavaScript/JS(app.alert)>>", b"/OpenAction<</S/J#61vaScript/#4aS(x)>>",
                            b"/AA<</O<</S /JavaScript /JS 9 0 R>>>>", b"/Names<</JavaScript 9 0 R>>"],
@@ -347,6 +377,13 @@ def structures() -> Iterator[Case]:
     yield Case("text-plain-mz", letter(multipart(part(MZ, "Content-Type: text/plain"))), "executable-content")
     yield Case(
         "text-html-mz", letter(multipart(text_part(), part(MZ, "Content-Type: text/html"))), "executable-content"
+    )
+    yield Case(
+        "described",
+        letter(
+            multipart(text_part(), part(b"x", "Content-Type: application/octet-stream", "Content-Description: mo.js"))
+        ),
+        "executable-name",
     )
     yield Case("no-type", letter(multipart(text_part(), part(MZ))), "executable-content")
     yield Case("whole-letter", head() + part(MZ, "Content-Type: application/octet-stream"), "executable-content")

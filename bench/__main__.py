@@ -44,7 +44,10 @@ def main() -> None:
         say(f"the chain is on: {refusal}")
         if asked.what == "memory":
             peak, stored = growth(peers[0])
-            write("memory", f"Ten letters of 50 MB at once, {stored} stored: an edge's anonymous memory grew by at most {peak / 1e6:.1f} MB.")
+            write(
+                "memory",
+                f"Ten letters of 50 MB at once, {stored} stored: an edge's anonymous memory grew by at most {peak / 1e6:.1f} MB.",
+            )
             return
         peers.append(Postfix(top / "postfix", asked.port + 1000))
         if asked.what == "smtp":
@@ -95,7 +98,11 @@ def table(rows: dict[smtp.Workload, dict[str, smtp.Row]]) -> str:
 
 def _spread(values: list[float]) -> str:
     middle = sorted(values)[len(values) // 2]
-    return f"{middle:.0f} ({min(values):.0f} to {max(values):.0f})" if middle >= 100 else f"{middle:.1f} ({min(values):.1f} to {max(values):.1f})"
+    return (
+        f"{middle:.0f} ({min(values):.0f} to {max(values):.0f})"
+        if middle >= 100
+        else f"{middle:.1f} ({min(values):.1f} to {max(values):.1f})"
+    )
 
 
 def group_table(seconds: dict[str, list[float]]) -> str:

@@ -43,7 +43,9 @@ def memory(reader: Reader, sessions: int, say: Say, *, tls: bool) -> float:
         held.append(client.sock)
     time.sleep(2)
     kib = (proportional_octets(reader) - before) / 1024 / sessions
-    say(f"{reader.name:<8} {'TLS' if tls else 'plain'}: {sessions} sessions in IDLE, {kib:.1f} KiB each ({before / 1e6:.0f} MB before)")
+    say(
+        f"{reader.name:<8} {'TLS' if tls else 'plain'}: {sessions} sessions in IDLE, {kib:.1f} KiB each ({before / 1e6:.0f} MB before)"
+    )
     for sock in held:
         sock.close()
     return kib
@@ -67,7 +69,9 @@ def many(reader: Reader, say: Say) -> tuple[float, float]:
     reader.fill(1, MANY, 600)
     first = Connection(reader).login(reader, 1)
     first.sock.settimeout(1800)
-    say(f"{reader.name:<8} SELECT of {MANY:,}, never seen before: {seconds(lambda: first.command('SELECT INBOX')):.2f} s")
+    say(
+        f"{reader.name:<8} SELECT of {MANY:,}, never seen before: {seconds(lambda: first.command('SELECT INBOX')):.2f} s"
+    )
     first.command("FETCH 1:* (FLAGS UID)")
     first.close()
     time.sleep(3)
@@ -139,7 +143,10 @@ print(until(b"c"), time.monotonic() - start)
 
 def run(readers: list[Reader], say: Say) -> str:
     """All of it, as Markdown."""
-    lines = [f"| {SESSIONS:,} sessions in IDLE on {ACCOUNTS} mailboxes | bdmta | Dovecot | share |", "|---|---|---|---|"]
+    lines = [
+        f"| {SESSIONS:,} sessions in IDLE on {ACCOUNTS} mailboxes | bdmta | Dovecot | share |",
+        "|---|---|---|---|",
+    ]
     for tls in (False, True):
         each = []
         for reader in readers:
@@ -148,14 +155,22 @@ def run(readers: list[Reader], say: Say) -> str:
                 reader.plain, reader.workers = not tls, "" if tls else "0"
             reader.start()
             each.append(memory(reader, SESSIONS, say, tls=tls))
-        lines.append(f"| {'TLS' if tls else 'plain TCP'}, KiB a session | {each[0]:.1f} | {each[1]:.1f} | {each[0] / each[1]:.3f} |")
+        lines.append(
+            f"| {'TLS' if tls else 'plain TCP'}, KiB a session | {each[0]:.1f} | {each[1]:.1f} | {each[0] / each[1]:.3f} |"
+        )
     for reader in readers:
         if isinstance(reader, BdmtaReader):
             reader.workers = "1"  # both sessions on one loop
         reader.stop()
         reader.start()
         found = noop(reader, say)
-        lines += ["", f"{reader.name}: NOOP beside a fetch of 1 GB: median {found[0]:.2f} ms, 99 of 100 under {found[1]:.2f} ms, longest {found[2]:.2f} ms."]
+        lines += [
+            "",
+            f"{reader.name}: NOOP beside a fetch of 1 GB: median {found[0]:.2f} ms, 99 of 100 under {found[1]:.2f} ms, longest {found[2]:.2f} ms.",
+        ]
         started, again = many(reader, say)
-        lines += ["", f"{reader.name}: SELECT of {MANY:,} letters: {started * 1000:.0f} ms by a server just started, {again * 1000:.0f} ms again."]
+        lines += [
+            "",
+            f"{reader.name}: SELECT of {MANY:,} letters: {started * 1000:.0f} ms by a server just started, {again * 1000:.0f} ms again.",
+        ]
     return "\n".join(lines)

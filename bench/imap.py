@@ -49,7 +49,7 @@ class Connection:
             if not octets:
                 raise SystemExit(f"the connection ended within {start!r}: {tail[-500:]!r}")
             tail = octets if len(octets) >= 65_536 else (tail + octets)[-65_536:]
-            if tail.endswith(b"\r\n") and tail[tail.rfind(b"\r\n", 0, -2) + 2 if b"\r\n" in tail[:-2] else 0 :].startswith(start):
+            if tail.endswith(b"\r\n") and tail[:-2].rpartition(b"\r\n")[2].startswith(start):
                 return tail
 
     def command(self, text: str | bytes) -> bytes:

@@ -45,7 +45,17 @@ def finish(envelope: Envelope, ruling: Ruling, message: Message, *, hostname: st
     if envelope.direction is Direction.SUBMISSION:
         _complete(final, edits, envelope, hostname, offset_s)
     marks = b"".join(header_field(name, value) for name, value in ruling.headers)
-    return Final(marks + edits.added, edits.kept(len(final.octets)), final)
+    added = marks + edits.added
+    top = _trace_end(final) if added else 0
+    return Final(bytes(final.octets[:top]) + added, edits.kept(top, len(final.octets)), final)
+
+
+def _trace_end(message: Message) -> int:
+    """Where our Return-Path and Received end, which stay on top of all (RFC 5321 §4.4); 0 for a letter without."""
+    first = message.headers[:2]
+    if [header.name for header in first] != ["return-path", "received"] or first[0].start > 0:
+        return 0
+    return first[1].end
 
 
 @dataclass(slots=True)
@@ -58,9 +68,9 @@ class _Edits:
     def remove(self, header: Header) -> None:
         self.removed.append((header.start, header.end))
 
-    def kept(self, total: int) -> list[tuple[int, int]]:
-        """The spans of the letter that stay."""
-        spans, at = [], 0
+    def kept(self, top: int, total: int) -> list[tuple[int, int]]:
+        """The spans of the letter that stay, from `top` on."""
+        spans, at = [], top
         for start, end in self.removed:
             if start > at:
                 spans.append((at, start))

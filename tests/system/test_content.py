@@ -140,11 +140,14 @@ def test_a_foreign_author_is_refused_to_a_login(site):
 
 def test_marks_of_ours_cannot_be_forged(site, mailbox):
     local = mailbox()
-    forged = letter("dấu", "X-Bdmta-Warning: sach se", "Return-Path: <forged@elsewhere.example>")
+    # A From in our own domain, from outside, is marked; the mark stands below the trace fields.
+    fields = ["X-Bdmta-Warning: sach se", "Return-Path: <forged@elsewhere.example>"]
+    forged = letter("dấu", *fields, author=here("khaintm"))
     assert deliver(site, forged, here(local)).code == 250
     (octets,) = site.letters(local)
     assert b"sach se" not in octets
     assert octets.count(b"Return-Path:") == 1
+    assert octets.count(b"X-Bdmta-Sender: own-domain\r\n") == 1
     assert octets.startswith(f"Return-Path: <{OUTSIDE}>\r\nReceived: from client.example ([127.0.0.1])\r\n".encode())
 
 

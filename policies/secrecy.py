@@ -39,7 +39,10 @@ _SECRET, _TOP, _UTMOST = "M[Ậậ]T", "T[Ốố]I M[Ậậ]T", "TUY[Ệệ]T M[
 _STAMP = f"(?:{_UTMOST}|{_TOP}|{_SECRET})"
 _SMALL = "(?:[Tt]uyệt [Mm]ật|[Tt]ối [Mm]ật)"
 _EDGE = r"[\s\W_]*"
-_OWN_LINE = re.compile(rf"[>|\s]*([^\w;]*)({_STAMP}|{_SMALL})([^\w;,.:?]*)")
+_BESIDE = "(?i:khẩn|thượng khẩn|hỏa tốc|hoả tốc|tài liệu|văn bản|công văn)"  # what stands on the same stamp
+_OWN_LINE = re.compile(
+    rf"[>|\s]*([^\w;]*)(?:{_BESIDE}[ ,:/–-]{{1,5}})?({_STAMP}|{_SMALL})(?:[ ,/–-]{{1,5}}{_BESIDE})?([^\w;,.:?]*)"
+)
 _GAP = "[ ._-]{1,3}"
 _SPACED = re.compile(
     rf"(?<!\w)(?:{_GAP.join('TUY')}{_GAP}[Ệệ]{_GAP}T[ ._-]{{1,6}}|T{_GAP}[Ốố]{_GAP}I[ ._-]{{1,6}})?"
@@ -58,7 +61,8 @@ _NUMBER_SPLIT = re.compile(r"^(?:[Ss]ố|SỐ) ?:")
 _REPLY = re.compile(r"^(?:(?:re|fw|fwd|tl|ct|trả lời|chuyển tiếp) ?(?:\[\d+\])?: ?)+", re.IGNORECASE)
 _LIST_TAG = re.compile(r"^\[[^\[\]]{1,20}\] ?")
 _SUBJECT = re.compile(
-    rf"^[\W_]*{_STAMP}(?=\W*$| ?[\]):.|/–—-])|[\[(] ?(?:{_STAMP}|{_SMALL}|Mật|mật) ?[\])]|[–—|:,-] ?{_STAMP}[\W_]*$"
+    rf"^[\W_]*{_STAMP}(?=\W*$| ?[\]):.|/–—-])|[\[(] ?(?:{_STAMP}|{_SMALL}|Mật|mật) ?[\])]"
+    rf"|[–—|:,-] ?{_STAMP}(?=[\W_]*$| ?[–—|:,/-])"
     rf"|^[\W_]*{_SMALL} ?[\]):–—-]|(?<!\w)(?:{_UTMOST}|{_TOP})(?!\w)"
 )
 _BULLET = re.compile(r"^[>|\s]*(?:[-+*•·]|\w[.)])")

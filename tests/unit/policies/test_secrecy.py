@@ -20,6 +20,7 @@ STAMPED = [
     "Số: 12/BC-UBND   MẬT", "MẬT\nSố: 05/KH-UBND", "Số: 15/UBND-NC (MẬT)", "Độ mật: Mật", "Độ mật: TỐI MẬT", "MậT",
     "Tối mật", "> MẬT", "M.Ậ.T", "Kính gửi anh,\n\nTUYỆT MẬT\n\nKế hoạch", "công văn MẬT số 15/UBND-NC",
     "ĐỘ MẬT: TUYỆT MẬT",
+    "MẬT - KHẨN", "HỎA TỐC, TUYỆT MẬT", "TÀI LIỆU MẬT", "KHẨN/MẬT",
     "MẬT Số: 12/QĐ", "ỦY BAN NHÂN DÂN\tCỘNG HÒA\nMẬT\tĐộc lập - Tự do", "Mức độ mật: Tuyệt mật",
 ]  # fmt: skip
 UNSTAMPED = [
@@ -31,10 +32,11 @@ UNSTAMPED = [
     "Đồng chí Mật số 5", "Về việc đổi mật khẩu số 12/CV-STTTT", "CHÍNH SÁCH BẢO MẬT số 12/2009", "Mức độ bảo mật: cao",
     "MẬT ONG RỪNG", "Số 12/QĐ-UBND về bảo vệ bí mật", "MẬT KHẨU:", "Mật khẩu của anh là", "độ bảo mật cao hơn",
     "Số: 12/QĐ BẢO MẬT", "Trân trọng,\nMật", "MAT", "",
+    "TÀI LIỆU BẢO MẬT", "TÀI LIỆU HỌP - BẢO MẬT", "Văn bản mật",
 ]  # fmt: skip
 SUBJECTS = [
     "MẬT - Báo cáo quý", "[MẬT] Báo cáo", "Báo cáo (MẬT)", "Fwd: MẬT: abc", "TỐI MẬT", "Kế hoạch TUYỆT MẬT tháng 5",
-    "[Mật] Kế hoạch", "Tối mật: kế hoạch", "M Ậ T", "Báo cáo - MẬT", "Re: [TL] MẬT", "MẬT",
+    "[Mật] Kế hoạch", "Tối mật: kế hoạch", "M Ậ T", "Báo cáo - MẬT", "Re: [TL] MẬT", "MẬT", "KHẨN - MẬT - Báo cáo",
 ]  # fmt: skip
 INNOCENT = [
     "Đổi mật khẩu", "BẢO MẬT THÔNG TIN", "V/v bảo mật", "Anh Mật gửi báo cáo", "Mật độ dân số", "TẬP HUẤN BẢO MẬT",

@@ -18,6 +18,7 @@ from bdmta.imap.server import ImapServer
 from bdmta.imap.session import Session, alert_line
 from bdmta.imap.syntax import BadSyntax
 from bdmta.imap.verbs import COMMANDS
+from bdmta.limits.network import network_of
 from storage.box import View
 
 _HANDSHAKE_S = 30.0
@@ -90,7 +91,7 @@ class ImapProtocol(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=4 * _OUT_OCTETS)
         if self.server.draining or not self._admits(self.remote_ip):
             return self._refuse("Not now" if self.server.draining else "Not from there")
-        count = self.server.sessions.enter(self.remote_ip)
+        count = self.server.sessions.enter(network_of(self.remote_ip))
         self._entered = True
         self.server.entered(self)
         if not settings.trusts(self.remote_ip) and (
@@ -110,7 +111,7 @@ class ImapProtocol(asyncio.Protocol):
         self._transport = None
         if self._entered:
             self._entered = False
-            self.server.sessions.leave(self.remote_ip)
+            self.server.sessions.leave(network_of(self.remote_ip))
             self.server.left(self)
         worker = self._worker
         if worker is not None:

@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Callable
 from typing import Any
 
+from bdmta.limits.network import network_of
 from bdmta.pop3.server import Pop3Server
 from bdmta.pop3.session import Bye, Gone, Session
 
@@ -58,7 +59,7 @@ class Pop3Protocol(asyncio.Protocol):
         settings = self.server.settings
         if self.server.draining or not self._admits(self.remote_ip):
             return self._refuse("[SYS/TEMP] Not now" if self.server.draining else "[SYS/PERM] Not from there")
-        count = self.server.sessions.enter(self.remote_ip)
+        count = self.server.sessions.enter(network_of(self.remote_ip))
         self._entered = True
         self.server.entered(self)
         is_full = count > settings.sessions_per_address or len(self.server.live) > settings.max_sessions
@@ -77,7 +78,7 @@ class Pop3Protocol(asyncio.Protocol):
         self._transport = None
         if self._entered:
             self._entered = False
-            self.server.sessions.leave(self.remote_ip)
+            self.server.sessions.leave(network_of(self.remote_ip))
             self.server.left(self)
         if self._worker is not None:
             self._worker.cancel()

@@ -19,10 +19,40 @@ from bdmta.imap.syntax import BadSyntax, Cursor
 
 WORDS = st.sampled_from(
     [
-        b"BODY", b"[", b"]", b"<", b">", b"(", b")", b" ", b"1", b".", b"HEADER.FIELDS", b"OR", b"NOT", b"ALL", b'"', b"{3}\r\n", b"{3+}\r\nabc",
-        b"SUBJECT", b"\\", b"CHARSET", b"UTF-8", b"RETURN", b"*", b",", b":", b"SINCE", b"1-Feb-2026", b"MODSEQ", b"\r", b"\n", b"\0", b"\xff",
+        b"BODY",
+        b"[",
+        b"]",
+        b"<",
+        b">",
+        b"(",
+        b")",
+        b" ",
+        b"1",
+        b".",
+        b"HEADER.FIELDS",
+        b"OR",
+        b"NOT",
+        b"ALL",
+        b'"',
+        b"{3}\r\n",
+        b"{3+}\r\nabc",
+        b"SUBJECT",
+        b"\\",
+        b"CHARSET",
+        b"UTF-8",
+        b"RETURN",
+        b"*",
+        b",",
+        b":",
+        b"SINCE",
+        b"1-Feb-2026",
+        b"MODSEQ",
+        b"\r",
+        b"\n",
+        b"\0",
+        b"\xff",
     ]
-)  # fmt: skip
+)
 TEXTS = st.one_of(st.binary(max_size=60), st.lists(WORDS, max_size=25).map(b"".join))
 
 
@@ -40,7 +70,10 @@ def test_only_bad_syntax(text: bytes) -> None:
             function(text)
 
 
-@given(st.lists(st.integers(1, 50), max_size=20, unique=True).map(sorted), st.lists(st.integers(1, 60), min_size=1, max_size=10))
+@given(
+    st.lists(st.integers(1, 50), max_size=20, unique=True).map(sorted),
+    st.lists(st.integers(1, 60), min_size=1, max_size=10),
+)
 @settings(max_examples=100, deadline=None)
 def test_uid_sets_name_what_is_there(uids: list[int], wanted: list[int]) -> None:
     rows = parse_sequence_set(Cursor(render_set(sorted(set(wanted))))).rows(array("I", uids), by_uid=True)

@@ -30,7 +30,7 @@ from storage.maildir import create_mailbox, mailbox_dir
 
 USER = "minhnv@binhduong.gov.vn"
 OTHER = "lanttn@binhduong.gov.vn"
-PASSWORD = "Mat-khau 2026"  # noqa: S105
+PASSWORD = "Mat-khau 2026"
 
 
 class CountingSessions:
@@ -91,12 +91,17 @@ def tls_pair(folder: Path) -> tuple[Path, Path]:
     now = datetime.datetime.now(datetime.UTC)
     names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1))
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now)
+        .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
-    )  # fmt: skip
+    )
     cert_path, key_path = folder / "cert.pem", folder / "key.pem"
     cert_path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     key_path.write_bytes(
@@ -108,7 +113,9 @@ def tls_pair(folder: Path) -> tuple[Path, Path]:
 class MailServer:
     """Listeners in a loop of their own thread: `with MailServer(tmp_path) as server: server.ports["imap"]`."""
 
-    def __init__(self, folder: Path, *, settings: dict[str, Any] | None = None, plaintext: bool = True, loop_factory: Any = None) -> None:
+    def __init__(
+        self, folder: Path, *, settings: dict[str, Any] | None = None, plaintext: bool = True, loop_factory: Any = None
+    ) -> None:
         self.folder = folder
         self.root = folder / "mail"
         self.index = folder / "index"
@@ -175,20 +182,34 @@ class MailServer:
         log = structlog.wrap_logger(structlog.PrintLogger(), processors=[self._log])
         boxes = Mailboxes(rules=rules(), clock=clock, host="mx.test", executor=executor)
         common: dict[str, Any] = {
-            "authenticator": Passwords(), "mailboxes": boxes, "mail": self.mail, "sessions": CountingSessions(), "facts": self.facts,
-            "clock": clock, "executor": executor, "log": log, "tls": context,
-        }  # fmt: skip
+            "authenticator": Passwords(),
+            "mailboxes": boxes,
+            "mail": self.mail,
+            "sessions": CountingSessions(),
+            "facts": self.facts,
+            "clock": clock,
+            "executor": executor,
+            "log": log,
+            "tls": context,
+        }
         self.imap = ImapServer(
             settings=replace(ImapSettings(hostname="mx.test", plaintext_login=self._plaintext), **self._settings),
-            fold=rules().fold, alerts=lambda: list(self.alerts), incoming=lambda: Incoming(str(self.root / ".incoming"), executor), **common,
-        )  # fmt: skip
+            fold=rules().fold,
+            alerts=lambda: list(self.alerts),
+            incoming=lambda: Incoming(str(self.root / ".incoming"), executor),
+            **common,
+        )
         pop3_settings = {k: v for k, v in self._settings.items() if k in Pop3Settings.__dataclass_fields__}
-        self.pop3 = Pop3Server(settings=Pop3Settings(hostname="mx.test", plaintext_login=self._plaintext, **pop3_settings), **common)
+        self.pop3 = Pop3Server(
+            settings=Pop3Settings(hostname="mx.test", plaintext_login=self._plaintext, **pop3_settings), **common
+        )
         servers = []
         for name, factory, tls in (
-            ("imap", make_imap_protocol(self.imap), None), ("imaps", make_imap_protocol(self.imap, implicit_tls=True), context),
-            ("pop3", make_pop3_protocol(self.pop3), None), ("pop3s", make_pop3_protocol(self.pop3, implicit_tls=True), context),
-        ):  # fmt: skip
+            ("imap", make_imap_protocol(self.imap), None),
+            ("imaps", make_imap_protocol(self.imap, implicit_tls=True), context),
+            ("pop3", make_pop3_protocol(self.pop3), None),
+            ("pop3s", make_pop3_protocol(self.pop3, implicit_tls=True), context),
+        ):
             server = await self.loop.create_server(factory, "127.0.0.1", 0, ssl=tls)
             self.ports[name] = server.sockets[0].getsockname()[1]
             servers.append(server)

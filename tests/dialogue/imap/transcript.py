@@ -1,16 +1,16 @@
 r"""Transcripts of IMAP and POP3 sessions, played against real listeners.
 
-    # a comment; `#! listener: imaps` and `#! letters: a.eml b.eml` set the scene
-    C: a1 NOOP                  a line, sent with CRLF
-    R: a\r\n                    octets with Python's escapes, sent as they are
-    S: * <> EXISTS              one line; <> stands for anything
-    S: {n}                      (with `OR`) one of several: `S: a <or> b`
-    S?: * OK Still here         a line that may come or not
-    S...: a1 OK                 lines up to and with one that begins so
-    D: Subject: x\r\n\r\nbody   a letter is delivered
-    T:                          a TLS handshake
-    X:                          the server hangs up
-    C2: S2: ...                 the same on a second connection
+# a comment; `#! listener: imaps` and `#! letters: a.eml b.eml` set the scene
+C: a1 NOOP                  a line, sent with CRLF
+R: a\r\n                    octets with Python's escapes, sent as they are
+S: * <> EXISTS              one line; <> stands for anything
+S: {n}                      (with `OR`) one of several: `S: a <or> b`
+S?: * OK Still here         a line that may come or not
+S...: a1 OK                 lines up to and with one that begins so
+D: Subject: x\r\n\r\nbody   a letter is delivered
+T:                          a TLS handshake
+X:                          the server hangs up
+C2: S2: ...                 the same on a second connection
 """
 
 from __future__ import annotations

@@ -12,11 +12,24 @@ from bdmta.imap.list_pattern import levels_above, matches
 @pytest.mark.parametrize(
     ("pattern", "name", "fits"),
     [
-        ("*", "a/b", True), ("%", "a/b", False), ("%", "a", True), ("a/%", "a/b", True), ("a/%", "a/b/c", False), ("%/c", "a/b/c", False),
-        ("*c", "a/b/c", True), ("a%c", "abc", True), ("a%c", "a/c", False), ("inbox", "INBOX", True), ("iNb%", "INBOX", True), ("sent", "Sent", False),
-        ("", "a", False), ("%%", "", True), ("*%*", "x/y", True), ("a.c", "abc", False),
+        ("*", "a/b", True),
+        ("%", "a/b", False),
+        ("%", "a", True),
+        ("a/%", "a/b", True),
+        ("a/%", "a/b/c", False),
+        ("%/c", "a/b/c", False),
+        ("*c", "a/b/c", True),
+        ("a%c", "abc", True),
+        ("a%c", "a/c", False),
+        ("inbox", "INBOX", True),
+        ("iNb%", "INBOX", True),
+        ("sent", "Sent", False),
+        ("", "a", False),
+        ("%%", "", True),
+        ("*%*", "x/y", True),
+        ("a.c", "abc", False),
     ],
-)  # fmt: skip
+)
 def test_patterns(pattern: str, name: str, fits: bool) -> None:
     assert matches(pattern, name) is fits
 

@@ -44,17 +44,29 @@ UIDS = array("I", [3, 5, 8, 13])
 @pytest.mark.parametrize(
     ("text", "rows"),
     [
-        (b"1:*", range(4)), (b"*", range(3, 4)), (b"2", range(1, 2)), (b"4:2", range(1, 4)), (b"1,3:4", [0, 2, 3]), (b"2,1,2", range(2)),
+        (b"1:*", range(4)),
+        (b"*", range(3, 4)),
+        (b"2", range(1, 2)),
+        (b"4:2", range(1, 4)),
+        (b"1,3:4", [0, 2, 3]),
+        (b"2,1,2", range(2)),
         (b"*:1", range(4)),
     ],
-)  # fmt: skip
+)
 def test_sequence_numbers(text: bytes, rows: object) -> None:
     assert parse_sequence_set(Cursor(text)).rows(UIDS, by_uid=False) == rows
 
 
 @pytest.mark.parametrize(
     ("text", "rows"),
-    [(b"1:*", range(4)), (b"*", range(3, 4)), (b"100:*", range(3, 4)), (b"4:7", range(1, 2)), (b"6", []), (b"1:3,13", [0, 3])],
+    [
+        (b"1:*", range(4)),
+        (b"*", range(3, 4)),
+        (b"100:*", range(3, 4)),
+        (b"4:7", range(1, 2)),
+        (b"6", []),
+        (b"1:3,13", [0, 3]),
+    ],
 )
 def test_uids(text: bytes, rows: object) -> None:
     assert list(parse_sequence_set(Cursor(text)).rows(UIDS, by_uid=True)) == list(rows)  # type: ignore[call-overload]
@@ -84,7 +96,12 @@ def test_fetch_items() -> None:
     assert body.section == Section((1, 2), "HEADER.FIELDS", (b"from", b"to"))
     assert (body.partial, body.is_peek, uid.name) == ((5, 10), True, "UID")
     assert b"{" not in body.label
-    assert [item.name for item in parse_fetch_items(Cursor(b"ALL"))] == ["FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE"]
+    assert [item.name for item in parse_fetch_items(Cursor(b"ALL"))] == [
+        "FLAGS",
+        "INTERNALDATE",
+        "RFC822.SIZE",
+        "ENVELOPE",
+    ]
     assert parse_fetch_items(Cursor(b"RFC822"))[0].is_peek is False
     assert parse_fetch_items(Cursor(b"BODY"))[0].section is None
 
@@ -92,10 +109,23 @@ def test_fetch_items() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"", b"()", b"(FLAGS", b"FLAG", b"BODY[", b"BODY[0]", b"BODY[1.]", b"BODY[MIME]", b"BODY[HEADER.FIELDS]", b"BODY[HEADER.FIELDS ()]",
-        b"BODY[]<1.0>", b"BODY[]<1>", b"(ALL)", b"BODY[1.1.X]", b"(FLAGS  UID)",
+        b"",
+        b"()",
+        b"(FLAGS",
+        b"FLAG",
+        b"BODY[",
+        b"BODY[0]",
+        b"BODY[1.]",
+        b"BODY[MIME]",
+        b"BODY[HEADER.FIELDS]",
+        b"BODY[HEADER.FIELDS ()]",
+        b"BODY[]<1.0>",
+        b"BODY[]<1>",
+        b"(ALL)",
+        b"BODY[1.1.X]",
+        b"(FLAGS  UID)",
     ],
-)  # fmt: skip
+)
 def test_malformed_fetch_items(text: bytes) -> None:
     with pytest.raises(BadSyntax):
         parse_fetch_items(Cursor(text))
@@ -109,7 +139,9 @@ def test_fetch_modifier() -> None:
 
 
 def test_search_keys() -> None:
-    program = parse_search(Cursor('RETURN (COUNT) CHARSET utf-8 OR (SEEN NOT FROM "Ngô") SINCE 1-Feb-1970 2:4'.encode()))
+    program = parse_search(
+        Cursor('RETURN (COUNT) CHARSET utf-8 OR (SEEN NOT FROM "Ngô") SINCE 1-Feb-1970 2:4'.encode())
+    )
     assert program.returns == {"COUNT"}
     first, second = program.key.keys
     assert first.name == "OR" and second.name == "SEQUENCE"
@@ -120,11 +152,25 @@ def test_search_keys() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b"", b"FOO", b"OR SEEN", b"NOT", b"(SEEN", b"SEEN)", b"SINCE 31-Feb-2026", b"SINCE 1-Foo-2026", b"LARGER x", b"YOUNGER 0", b"RETURN (SAVE) ALL",
-        b"HEADER Subject", b"SUBJECT \xff", b"(" * 30 + b"ALL" + b")" * 30, b"NOT " * 200 + b"ALL", b"OR ALL " * 300 + b"ALL",
+        b"",
+        b"FOO",
+        b"OR SEEN",
+        b"NOT",
+        b"(SEEN",
+        b"SEEN)",
+        b"SINCE 31-Feb-2026",
+        b"SINCE 1-Foo-2026",
+        b"LARGER x",
+        b"YOUNGER 0",
+        b"RETURN (SAVE) ALL",
+        b"HEADER Subject",
+        b"SUBJECT \xff",
+        b"(" * 30 + b"ALL" + b")" * 30,
+        b"NOT " * 200 + b"ALL",
+        b"OR ALL " * 300 + b"ALL",
         b" ".join([b"ALL"] * 2000),
     ],
-)  # fmt: skip
+)
 def test_malformed_searches(text: bytes) -> None:
     with pytest.raises(BadSyntax):
         parse_search(Cursor(text))
@@ -158,7 +204,13 @@ def test_dates() -> None:
     text = b"23-Nov-2026 09:00:00 +0700"
     assert date_time(parse_date_time(text), 7 * 3600) == b'"' + text + b'"'
     assert date_time(0, -5400) == b'"31-Dec-1969 22:30:00 -0130"'
-    for bad in (b"", b"32-Nov-2026 09:00:00 +0700", b"1-Nov-2026 09:00:00 +0700", b"01-Foo-2026 09:00:00 +0700", b"01-Nov-2026 25:00:00 +0700"):
+    for bad in (
+        b"",
+        b"32-Nov-2026 09:00:00 +0700",
+        b"1-Nov-2026 09:00:00 +0700",
+        b"01-Foo-2026 09:00:00 +0700",
+        b"01-Nov-2026 25:00:00 +0700",
+    ):
         with pytest.raises(BadSyntax):
             parse_date_time(bad)
 

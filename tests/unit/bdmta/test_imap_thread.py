@@ -27,8 +27,12 @@ def looked(*letters: dict[str, Any]) -> Looked:
     count = len(letters)
     numbers = range(1, count + 1)
     columns = Columns(
-        array("I", numbers), array("I", [0] * count), array("Q", [n.get("size", 1) for n in letters]), array("q", numbers), array("Q", numbers)
-    )  # fmt: skip
+        array("I", numbers),
+        array("I", [0] * count),
+        array("Q", [n.get("size", 1) for n in letters]),
+        array("q", numbers),
+        array("Q", numbers),
+    )
     return Looked(Fields(list(letters)), columns, 0, 0.0, 0, str.casefold)  # type: ignore[arg-type]
 
 
@@ -41,7 +45,10 @@ def letter(name: str, *refs: str, subject: str = "", reply: bool = False, at: in
 
 
 def test_a_chain_and_a_fork() -> None:
-    assert threads(references, letter("a"), letter("b", "a"), letter("c", "a", "b"), letter("d", "a", "b")) == b"(1 2 (3)(4))"
+    assert (
+        threads(references, letter("a"), letter("b", "a"), letter("c", "a", "b"), letter("d", "a", "b"))
+        == b"(1 2 (3)(4))"
+    )
 
 
 def test_parents_that_are_not_here() -> None:

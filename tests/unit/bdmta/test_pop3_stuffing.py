@@ -10,10 +10,14 @@ from bdmta.pop3.stuffing import Stuffer, stuffed, top_of
 @pytest.mark.parametrize(
     ("letter", "sent"),
     [
-        (b"", b".\r\n"), (b"a\r\n", b"a\r\n.\r\n"), (b"a", b"a\r\n.\r\n"), (b".\r\n", b"..\r\n.\r\n"), (b"a\r\n..b\r\n", b"a\r\n...b\r\n.\r\n"),
+        (b"", b".\r\n"),
+        (b"a\r\n", b"a\r\n.\r\n"),
+        (b"a", b"a\r\n.\r\n"),
+        (b".\r\n", b"..\r\n.\r\n"),
+        (b"a\r\n..b\r\n", b"a\r\n...b\r\n.\r\n"),
         (b"a.\r\n.", b"a.\r\n..\r\n.\r\n"),
     ],
-)  # fmt: skip
+)
 def test_stuffed(letter: bytes, sent: bytes) -> None:
     assert stuffed(letter) == sent
 

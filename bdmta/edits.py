@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from bdmta.chain import Ruling
 from bdmta.envelope import Envelope
+from bdmta.mailauth.header import authentication_results, claims_to_be
+from bdmta.mailauth.results import NOTHING_KNOWN
 from bdmta.message import Header, Message
 from bdmta.message.addresses import mailboxes
 from bdmta.message.write import field as header_field
@@ -42,12 +44,21 @@ def finish(envelope: Envelope, ruling: Ruling, message: Message, *, hostname: st
     for header in final.headers:
         if header.name.startswith(_OURS_PREFIX) or (header.name == "return-path" and header.start > 0):
             edits.remove(header)
+        elif header.name == "authentication-results" and _is_forged(header, ruling, hostname):
+            edits.remove(header)
     if envelope.direction is Direction.SUBMISSION:
         _complete(final, edits, envelope, hostname, offset_s)
+    auth = ruling.facts.auth
+    results = b"" if auth is None or auth is NOTHING_KNOWN else authentication_results(hostname, auth)
     marks = b"".join(header_field(name, value) for name, value in ruling.headers)
-    added = marks + edits.added
+    added = results + marks + edits.added
     top = _trace_end(final) if added else 0
     return Final(bytes(final.octets[:top]) + added, edits.kept(top, len(final.octets)), final)
+
+
+def _is_forged(header: Header, ruling: Ruling, hostname: str) -> bool:
+    """Results in our name that we have not written: of this host, or of a domain of ours (RFC 8601 §5)."""
+    return claims_to_be(header.value, ruling.facts.local_domains | {hostname})
 
 
 def _trace_end(message: Message) -> int:

@@ -4,8 +4,9 @@ many.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import BrokenExecutor, Executor
 from itertools import islice
 
 from storage.box_letters import opened_dir, read_letter
@@ -46,10 +47,12 @@ def read_many(
         for piece in slices:
             yield read_slice(render, cur, piece)
         return
-    running: list[Future[list[LetterRow]]] = [
-        builders.submit(read_slice, render, cur, piece) for piece in islice(slices, _SLICES_AHEAD)
-    ]
+    running = deque((piece, builders.submit(read_slice, render, cur, piece)) for piece in islice(slices, _SLICES_AHEAD))
     while running:
-        rows = running.pop(0).result()
-        running.extend(builders.submit(read_slice, render, cur, piece) for piece in islice(slices, 1))
+        piece, future = running.popleft()
+        try:
+            rows = future.result()
+        except (EOFError, OSError, BrokenExecutor):  # the worker died: read here
+            rows = read_slice(render, cur, piece)
+        running.extend((piece, builders.submit(read_slice, render, cur, piece)) for piece in islice(slices, 1))
         yield rows

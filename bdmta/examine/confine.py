@@ -11,6 +11,7 @@ from dataclasses import dataclass
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CLONE_NEWNET = 0x40000000
+_CLONE_NEWUSER = 0x10000000
 _NOBODY = 65534
 
 
@@ -29,7 +30,8 @@ def confine(limits: Limits, parent_pid: int) -> None:
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent_pid:
         os._exit(0)
-    libc.unshare(_CLONE_NEWNET)  # needs root or CAP_SYS_ADMIN; without, nothing here opens a socket all the same
+    if libc.unshare(_CLONE_NEWNET) != 0:  # without privileges a user namespace of its own may do; if not, nothing here
+        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)  # opens a socket all the same
     if os.geteuid() == 0:
         os.setgroups([])
         os.setresgid(_NOBODY, _NOBODY, _NOBODY)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bdmta.site import Site
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 INLINE_OCTETS = 256 * 1024
 _BLOCKING_OCTETS = 512 * 1024
@@ -200,7 +201,7 @@ class ExaminerPool:
         """A hash of the body and of the header fields that say how to read it; trace fields do not count."""
         if len(message.octets) <= _BLOCKING_OCTETS:
             return _digest(message)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, _digest, message)
+        return await self._beside(_digest, message)
 
     async def _ask(self, message: Message, task: str, decode: Callable[[bytes], _T]) -> _T:
         if not self._is_open:
@@ -259,7 +260,18 @@ class ExaminerPool:
         octets: Any = message.octets
         if len(octets) <= _BLOCKING_OCTETS:
             return _memfd(octets)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, _memfd, octets)
+        return await self._beside(_memfd, octets, undo=os.close)
+
+    async def _beside(self, work: Callable[[Any], _R], given: Any, undo: Callable[[_R], None] | None = None) -> _R:
+        """`work(given)` off the loop. A cancellation waits for its end, since the letter may be closed then."""
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work, given)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            if undo is not None and future.exception() is None:
+                undo(future.result())
+            raise
 
 
 def _decoded_texts(octets: bytes) -> tuple[tuple[str, str], ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import select
 import signal
@@ -135,6 +136,24 @@ def test_giving_up_replaces_the_worker_so_that_answers_never_mix() -> None:
             await task
         other = scan(attached("b.zip", zipped({"b.txt": TEXT})))
         assert await pool.inventory(other) == take_inventory(other)
+
+    with_pool(use)
+
+
+def test_after_giving_up_a_large_letter_can_be_closed_at_once() -> None:
+    async def use(pool: ExaminerPool) -> None:
+        octets = attached("a.zip", zipped({"a.bin": os.urandom(6 << 20)}, 0))
+        letter = mmap.mmap(-1, len(octets))
+        letter[:] = octets
+        for turns in (1, 3, 5):
+            task = asyncio.ensure_future(pool.inventory(scan(letter)))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        del task
+        letter.close()  # BufferError if a thread still reads it
 
     with_pool(use)
 

@@ -18,6 +18,8 @@ from bdmta.delivery import Deliverer
 from bdmta.edits import finish, refuse_foreign_author
 from bdmta.envelope import Envelope, new_reference
 from bdmta.facts import Fact, FactSink, accepted_facts, fact, refusal_facts
+from bdmta.mailauth.check import MailAuth
+from bdmta.mailauth.results import AuthResults
 from bdmta.message import Message, scan
 from bdmta.notices import Notices
 from bdmta.policy import Facts, Stage
@@ -46,6 +48,7 @@ class Acceptance:
         hostname: str,
         offset: timedelta,
         local_domains: Any,
+        mail_auth: MailAuth | None = None,
     ) -> None:
         self._deliverer = deliverer
         self._notices = notices
@@ -56,6 +59,7 @@ class Acceptance:
         self._hostname = hostname
         self._offset_s = int(offset.total_seconds())
         self._local_domains = local_domains
+        self._mail_auth = mail_auth
 
     def reference(self) -> str:
         """A new name for a letter or a failure."""
@@ -82,7 +86,8 @@ class Acceptance:
         refusal = self._own_checks(envelope, message, max_received)
         if refusal is not None:
             return self.refuse(envelope, refusal, message)
-        ruling = await chain.rule(Stage.DATA, self._policy_facts(envelope, message, incoming.size_octets))
+        auth = await self._origin(envelope, message)
+        ruling = await chain.rule(Stage.DATA, self._policy_facts(envelope, message, incoming.size_octets, auth))
         answer = ruling.reply()
         if answer is not None:
             self.record(refusal_facts(ruling, Stage.DATA, envelope, message))
@@ -118,6 +123,12 @@ class Acceptance:
             return scan(incoming.view())
         return await asyncio.get_running_loop().run_in_executor(self._executor, scan, incoming.view())
 
+    async def _origin(self, envelope: Envelope, message: Message) -> AuthResults | None:
+        """SPF, DKIM and DMARC, before any policy is asked; our own trace fields were not there when it was signed."""
+        if self._mail_auth is None:
+            return None
+        return await self._mail_auth.check(envelope, message, len(self.trace(envelope)))
+
     def _own_checks(self, envelope: Envelope, message: Message, max_received: int) -> Reply | None:
         """What is no policy: loops, and the login's own From (Điều 17.2)."""
         if sum(header.name == "received" for header in message.headers) > max_received:  # RFC 5321 §6.3
@@ -127,14 +138,14 @@ class Acceptance:
             return reply(554, "4.6", "This message has been here before (loop)", "Thư bị chuyển tiếp vòng lặp")
         return refuse_foreign_author(envelope.account, message)
 
-    def _policy_facts(self, envelope: Envelope, message: Message, size: int) -> Facts:
+    def _policy_facts(self, envelope: Envelope, message: Message, size: int, auth: AuthResults | None) -> Facts:
         return Facts(
             direction=envelope.direction, received_at=envelope.received_at, reference=envelope.reference,
             listener=envelope.listener, remote_ip=envelope.remote_ip, is_trusted_network=envelope.is_trusted_network,
             has_tls=envelope.has_tls, helo=envelope.helo, account=envelope.account,
             mail_from=envelope.sender.key if envelope.sender is not None else "",
             rcpt_to=tuple(r.key for r in envelope.recipients), size=size, message=message,
-            local_domains=frozenset(self._local_domains()), smtputf8=envelope.smtputf8,
+            local_domains=frozenset(self._local_domains()), smtputf8=envelope.smtputf8, auth=auth,
         )  # fmt: skip
 
     def _letter(self, envelope: Envelope, ruling: Ruling, message: Message, incoming: Incoming) -> Letter:

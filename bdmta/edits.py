@@ -42,9 +42,8 @@ def finish(envelope: Envelope, ruling: Ruling, message: Message, *, hostname: st
     final = ruling.facts.message or message
     edits = _Edits()
     for header in final.headers:
-        if header.name.startswith(_OURS_PREFIX) or (header.name == "return-path" and header.start > 0):
-            edits.remove(header)
-        elif header.name == "authentication-results" and _is_forged(header, ruling, hostname):
+        is_ours = header.name.startswith(_OURS_PREFIX) or (header.name == "return-path" and header.start > 0)
+        if is_ours or (header.name == "authentication-results" and _is_forged(header, ruling, hostname)):
             edits.remove(header)
     if envelope.direction is Direction.SUBMISSION:
         _complete(final, edits, envelope, hostname, offset_s)

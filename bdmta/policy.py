@@ -33,13 +33,16 @@ from bdmta.charset import review as review_charset
 from bdmta.charset import texts_of
 from bdmta.clock import Clock
 from bdmta.examine.inventory import Inventory, Item
+from bdmta.mailauth.results import AuthResults, DkimResult, DmarcResult, SpfResult
+from bdmta.mailauth.results import Result as AuthResult
 from bdmta.message import Message, Part
 from bdmta.message.addresses import mailboxes
 
 __all__ = [
-    "Accept", "Account", "Annotate", "CharsetReview", "Defer", "Direction", "Examiner", "Facts", "Finding",
-    "Inventory", "Item", "Message", "Mode", "Part", "Pass", "Policy", "Quarantine", "Reject", "Rewrite", "Services",
-    "Stage", "State", "Verdict", "convert_charset", "mailboxes", "option", "prepare_charset", "review_charset", "texts_of",
+    "Accept", "Account", "Annotate", "AuthResult", "AuthResults", "CharsetReview", "Defer", "Direction", "DkimResult",
+    "DmarcResult", "Examiner", "Facts", "Finding", "Inventory", "Item", "Message", "Mode", "Part", "Pass", "Policy",
+    "Quarantine", "Reject", "Rewrite", "Services", "SpfResult", "Stage", "State", "Verdict", "convert_charset",
+    "mailboxes", "option", "prepare_charset", "review_charset", "texts_of",
 ]  # fmt: skip
 
 
@@ -107,6 +110,8 @@ class Facts:
     local_domains: frozenset[str] = frozenset()
     smtputf8: bool | None = None
     """MAIL said SMTPUTF8 (RFC 6531); None: not known (LMTP, a letter from a file)."""
+    auth: AuthResults | None = None
+    """SPF, DKIM and DMARC, at Stage.DATA; None where nobody checks (submission, our own letters, relays)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

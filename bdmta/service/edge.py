@@ -25,10 +25,12 @@ from bdmta.config.listeners import ListenerConfig
 from bdmta.delivery import Deliverer
 from bdmta.directory.passwords import Passwords, load_key
 from bdmta.directory.snapshot import SnapshotWatch
+from bdmta.dns import Resolver
 from bdmta.errors import BdmtaError
 from bdmta.examine.pool import ExaminerPool
 from bdmta.limits import SessionTable, Throttle
 from bdmta.limits.network import Networks
+from bdmta.mailauth.check import MailAuth
 from bdmta.notices import Notices
 from bdmta.office.client import OfficeClient
 from bdmta.policy import Services
@@ -90,9 +92,12 @@ class Edge:
             deliverer, self.router, clock, self._tasks, log, hostname=config.server.hostname, offset=offset,
             postmaster=lambda: self.watch.current().postmaster, state=FileState(site.state_dir, "notices", clock),
         )  # fmt: skip
+        self.resolver = Resolver(config.dns.servers, config.dns.timeout_s, clock=clock)
+        relays = Networks(config.limits.relay_networks)
+        mail_auth = MailAuth(self.resolver, clock, self._executor, exempt=relays.__contains__)
         self.acceptance = Acceptance(
             deliverer, self._notices, self.facts, clock, self._executor, log, hostname=config.server.hostname,
-            offset=offset, local_domains=self.router.local_domains,
+            offset=offset, local_domains=self.router.local_domains, mail_auth=mail_auth,
         )  # fmt: skip
         self.trusted = Networks(config.limits.trusted_networks)
         self.sessions = SessionTable(os.path.join(site.run_dir, "sessions.table"), number, max(edges, 1))
@@ -168,7 +173,7 @@ class Edge:
     def _services(self, name: str) -> Services:
         return Services(
             clock=self.clock, examiner=self.examiner, state=FileState(self.site.state_dir, name, self.clock),
-            log=self.log.bind(policy=name),
+            log=self.log.bind(policy=name), resolver=self.resolver,
         )  # fmt: skip
 
     def _load_chains(self) -> None:

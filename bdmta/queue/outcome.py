@@ -42,7 +42,7 @@ def clean(text: str) -> str:
 
 
 def by_reply(code: int, text: str, host: str, *, is_last: bool = False) -> Outcome:
-    """The outcome that an SMTP reply means (RFC 5321 §4.2.1): 2yz sent when it is the `last` one, 5yz failed, else later.
+    """The outcome that an SMTP reply means (RFC 5321 §4.2.1): 2yz sent if it `is_last`, 5yz failed, else later.
 
     A reply that belongs to none of these, or one class of code with another class of enhanced status, is taken by its
     code; what is no reply at all (3yz here, 9yz) waits.

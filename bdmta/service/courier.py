@@ -1,60 +1,119 @@
-"""The courier: finishes group letters that a fallen edge left half linked, and local copies that wait for room.
+"""The courier: sends the queue, finishes group letters that a fallen edge left, brings copies that waited for room.
 
-Sending to other systems is to come; such entries lie in the spool, durable, and are left alone.
+It hears of new entries by inotify, and looks through the spool now and then, in case it did not.
 """
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from bdmta.address import AddressError, parse_address
 from bdmta.clock import Clock
-from bdmta.delivery import limit_of
-from bdmta.directory.snapshot import MailboxEntry, SnapshotWatch
+from bdmta.directory.snapshot import SnapshotWatch
+from bdmta.dns import Resolver
+from bdmta.queue.carrier import Carrier
+from bdmta.queue.dispatch import Bounds, Dispatcher
+from bdmta.queue.dsn import Reporting
+from bdmta.queue.hops import NextHops
+from bdmta.queue.link import LinkSettings
+from bdmta.queue.local import LocalCopies
+from bdmta.queue.nudge import Nudge
+from bdmta.queue.reports import Postman, Reports
+from bdmta.queue.schedule import Schedule
+from bdmta.routing import Router
 from bdmta.site import Site
 from bdmta.tasks import Tasks
-from storage.commit import Commit, Delivery, Target
-from storage.errors import Locked, NotFound, StoreError
-from storage.maildir import mailbox_dir
+from storage.commit import Commit
+from storage.errors import Corrupt, NotFound, StoreError
+from storage.facts import FactWriter
 from storage.quota import Quota
 from storage.spool import Spool
 
 _EVERY_S = 15.0
+_THREADS = 8
+_LOAD_BATCH = 500
 
 
 class Courier:
-    """One a site. Everything it does may be done twice without harm."""
+    """One a site. Whatever it was killed in is taken up again: each letter is sent at least once."""
 
     def __init__(self, site: Site, clock: Clock, log: Any) -> None:
         config = site.config
         self._site = site
         self._log = log
-        self._executor = ThreadPoolExecutor(4, thread_name_prefix="courier")
+        self._clock = clock
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="courier")
         self._tasks = Tasks(log)
         self._stopping = asyncio.Event()
-        self._spool = Spool(site.queue_dir, clock)
+        self.spool = Spool(site.queue_dir, clock)
         self._quota = Quota(clock, self._executor)
         self._watch = SnapshotWatch(site.snapshot_path, clock)
+        self._facts = FactWriter(site.facts_dir, clock, "courier")
         self._commit = Commit(
-            mail_root=site.mail_root, spool=self._spool, host=config.server.hostname, clock=clock,
+            mail_root=site.mail_root, spool=self.spool, host=config.server.hostname, clock=clock,
             executor=self._executor, quota=self._quota, reserve_octets=config.mail.reserve_octets,
             tmp_dir=site.incoming_dir,
         )  # fmt: skip
+        offset = clock.now().astimezone(ZoneInfo(config.clock.timezone)).utcoffset() or timedelta()
+        self._offset_s = int(offset.total_seconds())
+        self.dispatcher = self._dispatcher()
+        self._nudge: Nudge | None = None
+
+    def _dispatcher(self) -> Dispatcher:
+        config, queue = self._site.config, self._site.config.queue
+        router = Router(self._watch, config.mail.subaddress_separator if config.mail.plus_addressing else "")
+        hostname = config.server.hostname
+        postman = Postman(
+            self.spool, self._commit, router, self._site.mail_root, self._clock, self._executor, hostname=hostname,
+            offset_s=self._offset_s,
+        )  # fmt: skip
+        reports = Reports(
+            postman, self.spool, self._clock, self._executor, self._log, self._facts,
+            lambda: Reporting(hostname, self._watch.current().postmaster, self._offset_s, float(queue.lifetime_s)),
+        )  # fmt: skip
+        local = LocalCopies(
+            self.spool, self._commit, self._quota, self._watch, self._site.mail_root, self._executor, self._log
+        )
+        resolver = Resolver(config.dns.servers, config.dns.timeout_s, clock=self._clock)
+        carrier = Carrier(NextHops(config.transport, resolver, hostname), self._link_settings(), local, _AsItIs())
+        return Dispatcher(
+            self.spool, carrier, reports, self._facts, self._clock, self._executor, self._log,
+            schedule=Schedule(
+                float(queue.retry_first_s), float(queue.retry_longest_s), float(queue.lifetime_s),
+                float(queue.delay_notice_s),
+            ),
+            bounds=Bounds(
+                queue.connections, queue.destination_connections, queue.connection_letters, float(queue.idle_s)
+            ),
+        )  # fmt: skip
+
+    def _link_settings(self) -> LinkSettings:
+        config, queue = self._site.config, self._site.config.queue
+        sources = config.transport.source_addresses
+        return LinkSettings(
+            helo=config.transport.helo or config.server.hostname, connect_s=float(queue.connect_timeout_s),
+            reply_s=float(queue.reply_timeout_s), data_s=float(queue.data_timeout_s),
+            source_v4=next((a for a in sources if ":" not in a), ""),
+            source_v6=next((a for a in sources if ":" in a), ""), ca_file=config.transport.ca_file,
+        )  # fmt: skip
 
     async def start(self) -> None:
-        """Finish what was left behind, then look again now and then."""
+        """Begin: what is new at once, what was left behind as it is read."""
+        self.dispatcher.start()
+        self._nudge = Nudge(self._site.queue_dir, self._hear, self._look_through)
+        if not self._nudge.works:
+            self._log.warning("no inotify: new letters leave at the next round", every_s=_EVERY_S)
         self._tasks.start(self._rounds(), "courier")
 
     async def _rounds(self) -> None:
         while not self._stopping.is_set():
             try:
+                await self.look()
                 await self._off_loop(self._commit.resume)
-                for entry_id in await self._off_loop(self._spool.list):
-                    await self._off_loop(self._deliver_local, entry_id)
-                await self._off_loop(self._spool.sweep)
+                await self._off_loop(self.spool.sweep)
             except (StoreError, OSError):
                 self._log.error("round failed, another follows", exc_info=True)
             try:
@@ -62,47 +121,61 @@ class Courier:
             except TimeoutError:
                 continue
 
+    async def look(self) -> None:
+        """Compare what is known with what is in the spool: read what is new, forget what is gone."""
+        ids = await self._off_loop(self.spool.list)
+        known = self.dispatcher.known()
+        fresh = [entry_id for entry_id in ids if entry_id not in known]
+        for at in range(0, len(fresh), _LOAD_BATCH):
+            for entry in await self._off_loop(self._load, fresh[at : at + _LOAD_BATCH]):
+                self.dispatcher.learn(entry)
+        for entry_id in known.difference(ids):
+            self.dispatcher.forget(entry_id)
+
+    def _load(self, ids: list[str]) -> list[Any]:
+        found = []
+        for entry_id in ids:
+            try:
+                found.append(self.spool.load(entry_id))
+            except NotFound:
+                continue
+            except Corrupt as error:
+                self._log.error("entry cannot be read, left alone", reference=entry_id, reason=str(error))
+        return found
+
+    def _hear(self, entry_id: str) -> None:
+        """An envelope has appeared, was replaced or is gone. Small files just written: read here, at once."""
+        try:
+            self.dispatcher.learn(self.spool.load(entry_id))
+        except NotFound:
+            self.dispatcher.forget(entry_id)
+        except (StoreError, OSError) as error:
+            self._log.error("entry cannot be read, left alone", reference=entry_id, reason=str(error))
+
+    def _look_through(self) -> None:
+        self._tasks.start(self.look(), "look through the spool")
+
     async def _off_loop(self, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
-
-    def _deliver_local(self, entry_id: str) -> None:
-        """Copies for mailboxes here that had no room: into those that have some now, and out of the entry."""
-        try:
-            entry = self._spool.load(entry_id)
-            if not any(self._mailbox(recipient.address) for recipient in entry.recipients):
-                return
-            with self._spool.lock(entry_id) as lock:
-                left = [r for r in entry.recipients if not self._place(entry_id, self._mailbox(r.address))]
-                if left and len(left) < len(entry.recipients):
-                    self._spool.update(replace(entry, recipients=tuple(left)), lock)
-                elif not left:
-                    self._spool.remove(entry_id)
-        except (Locked, NotFound):
-            return
-
-    def _mailbox(self, address: str) -> MailboxEntry | None:
-        try:
-            return self._watch.current().mailbox(parse_address(address).key)
-        except AddressError:
-            return None
-
-    def _place(self, entry_id: str, mailbox: MailboxEntry | None) -> bool:
-        if mailbox is None:
-            return False
-        where = mailbox_dir(self._site.mail_root, mailbox.address)
-        letter = self._spool.open_letter(entry_id)
-        if not self._quota.fits(where, limit_of(mailbox), letter.size_octets):
-            return False
-        self._commit.store_sync([Delivery(letter, (Target(where, "INBOX", limit_of(mailbox)),))])
-        self._log.info("waiting copy delivered", reference=entry_id, mailbox=mailbox.address)
-        return True
 
     def reload(self) -> None:
         """SIGHUP: the directory is looked at anew by itself."""
         self._watch.current(look_now=True)
 
     async def stop(self) -> None:
-        """Finish the round in hand."""
+        """Take up no more letters, finish those in hand."""
         self._stopping.set()
+        if self._nudge is not None:
+            self._nudge.close()
+        await self.dispatcher.stop()
         await self._tasks.finish(10)
         self._executor.shutdown(wait=True)
+        self._facts.close()
+
+
+class _AsItIs:
+    """Forwarded letters keep their sender."""
+
+    def sender(self, sender: str, via: str) -> str:
+        """The sender."""
+        return sender

@@ -1,0 +1,357 @@
+"""The queue at work: letters whose time has come go to their destinations, each with its own few connections.
+
+A worker holds one connection and sends letter after letter over it. A destination that does not answer keeps one
+worker waiting, and nobody else. What an attempt came to is durable before the next letter is taken up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from bdmta.clock import Clock
+from bdmta.queue.book import Book, Due
+from bdmta.queue.carrier import Carried, Carrier
+from bdmta.queue.destination import Destination
+from bdmta.queue.held import Held, HeldEntries, Signer
+from bdmta.queue.ledger import attempt_fact
+from bdmta.queue.link import Link
+from bdmta.queue.outcome import Outcome
+from bdmta.queue.recipients import Report, after, is_done, is_held, next_at, report_due, told, waits
+from bdmta.queue.schedule import Schedule
+from bdmta.tasks import Tasks
+from storage.errors import Corrupt, Locked, NotFound, StoreError
+from storage.spool import Spool
+from storage.spool_entry import QueueEntry, QueueRecipient
+
+_LOCKED_AGAIN_S = (0.004, 0.02, 0.1, 0.5, 2.0)
+_STORE_AGAIN_S = 60.0
+_LOOK_S = 60.0
+_MAX_REMEMBERED = 100_000
+
+Reporter = Callable[[QueueEntry, Sequence[tuple[Report, QueueRecipient]]], Awaitable[None]]
+"""Tells a sender, durably when it returns; StoreError: to be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How many connections there are, and how long they are kept."""
+
+    connections_count: int = 500
+    destination_connections_count: int = 10
+    connection_letters_count: int = 200
+    idle_s: float = 5.0
+
+
+class Dispatcher:
+    """Runs in the courier's loop; `start` begins, `stop` ends after the letters in hand."""
+
+    def __init__(
+        self, spool: Spool, carrier: Carrier, reporter: Reporter, facts: Any, clock: Clock, executor: Executor,
+        log: Any, *, schedule: Schedule, bounds: Bounds, signer: Signer | None = None,
+        chance: random.Random | None = None,
+    ) -> None:  # fmt: skip
+        self._spool = spool
+        self._carrier = carrier
+        self._report = reporter
+        self._facts = facts
+        self._clock = clock
+        self._executor = executor
+        self._log = log
+        self._schedule = schedule
+        self._bounds = bounds
+        self._chance = chance or random.Random()
+        self._tasks = Tasks(log)
+        self._book = Book()
+        self._held = HeldEntries(spool, executor, carrier.destination, signer)
+        self._destinations: dict[str, Destination] = {}
+        self._queued: dict[str, None] = {}  # destinations that wait for one of all connections
+        self._workers_count = 0
+        self._busy_count = 0
+        self._locked_count: dict[str, int] = {}
+        self._wake = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._is_stopping = False
+
+    def __len__(self) -> int:
+        """Entries known."""
+        return len(self._book)
+
+    def start(self) -> None:
+        """Begin to send what is known, and what will be."""
+        self._tasks.start(self._clockwork(), "queue clock")
+
+    async def stop(self, grace_s: float = 10.0) -> None:
+        """Take up no more letters, finish those in hand within `grace_s`."""
+        self._is_stopping = True
+        self._wake.set()
+        for destination in self._destinations.values():
+            destination.wake_all()
+        await self._tasks.finish(grace_s)
+
+    def wake(self) -> None:
+        """Look at the clock now."""
+        self._wake.set()
+
+    async def settle(self) -> None:
+        """Return when nothing is due and nobody is sending (for tests with a clock of their own)."""
+        while True:
+            self._move_due()
+            if not self._busy_count and not any(d.ready_count for d in self._destinations.values()):
+                return
+            self._settled.clear()
+            await self._settled.wait()
+
+    # -- what there is to send ------------------------------------------------------------------------------------
+
+    def learn(self, entry: QueueEntry) -> None:
+        """An entry as the spool has it now."""
+        if entry.id in self._held:
+            return  # ours; it is learnt when it is given back
+        self._book.set(entry.id, self._waits(entry), entry.priority)
+        self._wake.set()
+
+    def forget(self, entry_id: str) -> None:
+        """An entry that is no longer in the spool."""
+        self._book.drop(entry_id)
+
+    def known(self) -> set[str]:
+        """The ids of all entries known."""
+        return set(self._book.ids())
+
+    def _waits(self, entry: QueueEntry) -> tuple[tuple[str, float], ...]:
+        found = waits(entry, self._carrier.destination)
+        if not found and not entry.more.get("held"):
+            return (("", entry.received_at),)  # nobody waits, and yet it is here: reports are left to send
+        return found
+
+    def revive(self, destination: str) -> None:
+        """An operator wants another try now: what is known of the destination's failure does not count."""
+        known = self._destinations.get(destination)
+        if known is not None:
+            known.down_until = 0.0
+
+    # -- time -----------------------------------------------------------------------------------------------------
+
+    async def _clockwork(self) -> None:
+        while not self._is_stopping:
+            self._wake.clear()
+            self._move_due()
+            at = self._book.next_at()
+            wait_s = _LOOK_S if at is None else min(max(at - self._clock.time(), 0.0), _LOOK_S)
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _move_due(self) -> None:
+        touched: dict[str, Destination] = {}
+        for due in self._book.due(self._clock.time()):
+            destination = self._destinations.get(due.destination)
+            if destination is None:
+                destination = self._destinations[due.destination] = Destination(due.destination)
+                self._tidy()
+            if not destination.push(due):
+                touched[due.destination] = destination
+        for destination in touched.values():
+            self._staff(destination)
+
+    def _tidy(self) -> None:
+        if len(self._destinations) > _MAX_REMEMBERED:
+            self._destinations = {k: d for k, d in self._destinations.items() if not d.is_idle}
+
+    def _staff(self, destination: Destination) -> None:
+        """Start as many workers as it may have; where all connections are taken, it queues for one."""
+        for _ in range(destination.workers_wanted(self._bounds.destination_connections_count)):
+            if self._is_stopping:
+                return
+            if self._workers_count >= self._bounds.connections_count:
+                self._queued[destination.key] = None
+                return
+            destination.workers_count += 1
+            self._workers_count += 1
+            self._tasks.start(self._work(destination), f"send to {destination.key}")
+
+    # -- a worker -------------------------------------------------------------------------------------------------
+
+    async def _work(self, destination: Destination) -> None:
+        link: Link | None = None
+        try:
+            while not self._is_stopping:
+                due = destination.pop()
+                if due is None and link is not None and not self._queued:
+                    due = await destination.wait(self._bounds.idle_s)
+                if due is None:
+                    break
+                self._busy_count += 1
+                try:
+                    link = await self._serve(destination, due, link)
+                finally:
+                    self._busy_count -= 1
+                    self._settled.set()
+                if link is not None and link.letters_count >= self._bounds.connection_letters_count:
+                    await link.close()
+                    link = None
+        finally:
+            destination.workers_count -= 1
+            self._workers_count -= 1
+            self._go_on(destination)
+            if link is not None:
+                await link.close()
+
+    def _go_on(self, destination: Destination) -> None:
+        """A worker's place is free: whoever queued for one is next, then this destination again."""
+        while self._queued and self._workers_count < self._bounds.connections_count:
+            key = next(iter(self._queued))
+            del self._queued[key]
+            waiting = self._destinations.get(key)
+            if waiting is not None:
+                self._staff(waiting)
+        self._staff(destination)
+        if destination.is_idle and not destination.failures_count:
+            self._destinations.pop(destination.key, None)
+        self._settled.set()
+
+    async def _serve(self, destination: Destination, due: Due, link: Link | None) -> Link | None:
+        """One letter for this destination; the connection, while it is of use."""
+        try:
+            held = await self._held.take(due.id)
+        except Locked:
+            self._again(due, self._locked_again_s(due.id))
+            return link
+        except NotFound:
+            self._book.drop(due.id)
+            return link
+        except Corrupt as error:
+            self._log.error("entry cannot be read, left alone", reference=due.id, reason=str(error))
+            return link
+        except StoreError as error:
+            self._log.error("entry cannot be opened, tried again", reference=due.id, reason=str(error))
+            self._again(due, _STORE_AGAIN_S)
+            return link
+        self._locked_count.pop(due.id, None)
+        try:
+            return await self._send(destination, held, link)
+        finally:
+            self._give_back(held)
+
+    def _give_back(self, held: Held) -> None:
+        """Unlock the entry if nobody else here has it, and learn when it is to be tried again."""
+        if not self._held.give_back(held):
+            return
+        if held.is_removed:
+            self._book.drop(held.entry.id)
+            return
+        now = self._clock.time()
+        later = [
+            wait for wait in waits(held.entry, self._carrier.destination) if wait[1] > now
+        ]  # the rest is under way
+        self._book.set(held.entry.id, later, held.entry.priority)
+        self._wake.set()
+
+    def _locked_again_s(self, entry_id: str) -> float:
+        """The edge holds a new entry's lock until it is durable: soon. An operator's command: later."""
+        times = self._locked_count[entry_id] = self._locked_count.get(entry_id, -1) + 1
+        if len(self._locked_count) > _MAX_REMEMBERED:
+            self._locked_count.clear()
+        return _LOCKED_AGAIN_S[min(times, len(_LOCKED_AGAIN_S) - 1)]
+
+    def _again(self, due: Due, after_s: float) -> None:
+        self._book.add(due.id, due.destination, self._clock.time() + after_s, -due.order[0])
+        self._wake.set()
+
+    async def _send(self, destination: Destination, held: Held, link: Link | None) -> Link | None:
+        """Try the letter's recipients there, record what came of it, tell the sender, end the entry if it is over."""
+        now = self._clock.time()
+        waiting = [(p, r) for p, r in held.waiting(destination.key) if next_at(r, held.entry) <= now]
+        if waiting and not is_held(held.entry):
+            if destination.last is not None and self._clock.time() < destination.down_until:
+                carried = Carried([destination.last] * len(waiting), link)
+            else:
+                outgoing = self._held.outgoing
+                carried = await self._carrier.carry(
+                    destination.key, held.entry, waiting, link, lambda b: outgoing(held, b)
+                )
+                self._judge(destination, carried)
+            link = carried.link
+            self._take_note(held, waiting, carried.outcomes)
+        try:
+            await self._finish(held)
+        except StoreError as error:
+            self._log.error("attempt not recorded, tried again", reference=held.entry.id, reason=str(error))
+            self._held.share(held)
+            self._tasks.start(self._finish_later(held), f"record {held.entry.id}")
+        return link
+
+    async def _finish_later(self, held: Held) -> None:
+        """Keep the entry until it is recorded: what was sent is known here alone, and would be sent again."""
+        try:
+            while not self._is_stopping:
+                await asyncio.sleep(_STORE_AGAIN_S)
+                try:
+                    await self._finish(held)
+                except StoreError as error:
+                    self._log.error("attempt not recorded, tried again", reference=held.entry.id, reason=str(error))
+                else:
+                    return
+        finally:
+            self._give_back(held)
+
+    def _judge(self, destination: Destination, carried: Carried) -> None:
+        """Whether the destination answers: more connections then, or none for a while."""
+        bad = next((outcome for outcome in carried.outcomes if outcome.hop_failed), None)
+        if carried.link is not None:
+            was_proven = destination.is_proven
+            destination.succeeded()
+            if not was_proven:
+                self._staff(destination)
+        elif bad is not None:
+            wait_s = self._schedule.wait_s(destination.failures_count + 1, self._chance.random())
+            destination.failed(bad, self._clock.time() + wait_s)
+
+    def _take_note(self, held: Held, tried: Sequence[tuple[int, QueueRecipient]], outcomes: Sequence[Outcome]) -> None:
+        """Put what came of an attempt into the entry, the ledger and the log; not yet durable."""
+        now = self._clock.time()
+        changed = []
+        facts = []
+        for (position, recipient), outcome in zip(tried, outcomes, strict=True):
+            new = after(recipient, outcome, held.entry, self._schedule, now, self._chance.random())
+            if outcome.host == "" and outcome.status == "2.1.5":
+                new = replace(new, state={**new.state, "is_local": True})
+            changed.append((position, new))
+            facts.append(attempt_fact(held.entry, new, outcome, now))
+        held.change(changed)
+        try:
+            self._facts.write(facts)
+        except OSError as error:
+            self._log.error("fact not written", reference=held.entry.id, reason=str(error))
+        for fact in facts[:10]:
+            self._log.info(
+                fact["event"], reference=held.entry.id, recipient=fact["recipient"], **fact["detail"]
+            )  # fmt: skip
+
+    async def _finish(self, held: Held) -> None:
+        """Record durably, then report, then record that; or remove what is over and needs no report.
+
+        In this order a kill never loses a report, and never sends again what the spool knows as sent.
+        """
+        async with held.finishing:
+            now = self._clock.time()
+            due = [
+                (position, report, recipient)
+                for position, recipient in enumerate(held.entry.recipients)
+                if (report := report_due(recipient, held.entry, self._schedule, now)) is not None
+            ]
+            if due:
+                await self._held.write(held)
+                await self._report(held.entry, [(report, recipient) for _, report, recipient in due])
+                held.change([(p, told(held.entry.recipients[p], report)) for p, report, _ in due])
+            if not is_done(held.entry):
+                await self._held.write(held)
+            elif not held.is_removed:
+                await self._held.remove(held)

@@ -1,0 +1,188 @@
+"""Entries that are being worked on: locked, loaded once however many destinations they have, recorded durably.
+
+Changes of several destinations that come while one is being written go into the next write together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, Protocol
+
+from bdmta.queue.outgoing import Outgoing, prepare
+from bdmta.queue.recipients import is_waiting, with_recipients
+from storage.errors import StoreError
+from storage.files import fsync_dir
+from storage.letter import Letter
+from storage.spool import EntryLock, Spool
+from storage.spool_entry import QueueEntry, QueueRecipient
+
+
+class Signer(Protocol):
+    """Our DKIM signature."""
+
+    async def sign(self, letter: Outgoing, entry: QueueEntry) -> bytes:
+        """The fields to put on top; b"" when this letter is not signed. Whatever fails inside is its to log."""
+
+
+class Held:
+    """One entry under our lock."""
+
+    def __init__(
+        self, entry: QueueEntry, lock: EntryLock, letter: Letter, prepared: Outgoing,
+        destination_of: Callable[[str], str],
+    ) -> None:  # fmt: skip
+        self.entry = entry
+        self.lock = lock
+        self.letter = letter
+        self.prepared = prepared
+        self.outgoing: dict[bool, asyncio.Future[Outgoing]] = {}
+        self.is_removed = False
+        self.writing = asyncio.Lock()
+        self.finishing = asyncio.Lock()
+        self.changes_count = 0
+        self.written_count = 0
+        self._positions: dict[str, list[int]] = {}
+        for position, recipient in enumerate(entry.recipients):
+            if is_waiting(recipient):
+                self._positions.setdefault(destination_of(recipient.address), []).append(position)
+
+    def waiting(self, destination: str) -> list[tuple[int, QueueRecipient]]:
+        """The recipients there that still wait, with their positions."""
+        found = ((p, self.entry.recipients[p]) for p in self._positions.get(destination, ()))
+        return [(position, recipient) for position, recipient in found if is_waiting(recipient)]
+
+    def change(self, changed: list[tuple[int, QueueRecipient]]) -> None:
+        """Replace recipients, in memory; `HeldEntries.write` makes it durable."""
+        self.entry = with_recipients(self.entry, changed)
+        self.changes_count += 1
+
+
+class HeldEntries:
+    """The entries this process works on. Raises StoreError where the spool does."""
+
+    def __init__(
+        self, spool: Spool, executor: Executor, destination_of: Callable[[str], str], signer: Signer | None = None
+    ) -> None:
+        self._signer = signer
+        self._spool = spool
+        self._executor = executor
+        self._destination_of = destination_of
+        self._held: dict[str, asyncio.Future[Held]] = {}
+        self._users: dict[str, int] = {}
+        self._gone: list[tuple[str, asyncio.Future[None]]] = []
+        self._removing: asyncio.Task[None] | None = None
+
+    def __contains__(self, entry_id: str) -> bool:
+        return entry_id in self._held
+
+    async def _off_loop(self, function: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
+
+    async def take(self, entry_id: str) -> Held:
+        """The entry, ours until `give_back`. Raises Locked, NotFound, Corrupt, StoreError."""
+        known = self._held.get(entry_id)
+        if known is None:
+            known = self._held[entry_id] = asyncio.ensure_future(self._open(entry_id))
+        self._users[entry_id] = self._users.get(entry_id, 0) + 1  # before the wait, or another user unlocks it
+        try:
+            return await asyncio.shield(known)
+        except BaseException:
+            self._leave(entry_id)
+            raise
+
+    def _leave(self, entry_id: str) -> bool:
+        self._users[entry_id] -= 1
+        if self._users[entry_id]:
+            return False
+        del self._users[entry_id]
+        opened = self._held.pop(entry_id)
+        opened.add_done_callback(_unlock)
+        return True
+
+    async def _open(self, entry_id: str) -> Held:
+        entry, lock, letter, outgoing = await self._off_loop(self._open_sync, entry_id)
+        return Held(entry, lock, letter, outgoing, self._destination_of)
+
+    def _open_sync(self, entry_id: str) -> tuple[QueueEntry, EntryLock, Letter, Outgoing]:
+        lock = self._spool.lock(entry_id)
+        try:
+            entry = self._spool.load(entry_id)
+            letter = self._spool.open_letter(entry_id)
+            try:
+                return entry, lock, letter, prepare(letter, seven_bit=False)
+            except OSError as error:
+                raise StoreError(f"cannot read letter {entry_id}: {error}") from error
+        except BaseException:
+            lock.release()
+            raise
+
+    async def outgoing(self, held: Held, takes_8bit: bool) -> Outgoing:
+        """The letter, signed, fit for a host that takes 8-bit letters, or does not; made once for each."""
+        key = not takes_8bit and held.prepared.has_8bit
+        if key not in held.outgoing:
+            held.outgoing[key] = asyncio.ensure_future(self._made(held, key))
+        return await asyncio.shield(held.outgoing[key])
+
+    async def _made(self, held: Held, seven_bit: bool) -> Outgoing:
+        made: Outgoing = await self._off_loop(_prepare_seven_bit, held.letter) if seven_bit else held.prepared
+        signature = await self._signer.sign(made, held.entry) if self._signer is not None else b""
+        return made.with_head(signature) if signature else made
+
+    async def write(self, held: Held) -> None:
+        """Return when every change so far is durable."""
+        wanted = held.changes_count
+        async with held.writing:
+            if held.written_count >= wanted or held.is_removed:
+                return
+            count, entry = held.changes_count, held.entry
+            await self._off_loop(self._spool.update, entry, held.lock)
+            held.written_count = count
+
+    async def remove(self, held: Held) -> None:
+        """Take the entry out of the spool; durable when it returns. Removals that meet share one sync."""
+        held.is_removed = True
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gone.append((held.entry.id, done))
+        if self._removing is None or self._removing.done():
+            self._removing = asyncio.ensure_future(self._remove_all())
+        await done
+
+    async def _remove_all(self) -> None:
+        while self._gone:
+            batch, self._gone = self._gone, []
+            try:
+                await self._off_loop(self._remove_sync, [entry_id for entry_id, _ in batch])
+            except (OSError, StoreError) as error:
+                for _, done in batch:
+                    if not done.done():
+                        done.set_exception(StoreError(f"cannot remove from the spool: {error}"))
+            else:
+                for _, done in batch:
+                    if not done.done():
+                        done.set_result(None)
+
+    def _remove_sync(self, ids: list[str]) -> None:
+        for entry_id in ids:
+            self._spool.discard(entry_id)
+        fsync_dir(self._spool.directory)
+
+    def share(self, held: Held) -> None:
+        """One more user of an entry that we hold."""
+        self._users[held.entry.id] += 1
+
+    def give_back(self, held: Held) -> bool:
+        """One user is done; True when it was the last, and the entry is unlocked (or gone)."""
+        if self._users[held.entry.id] == 1:
+            held.lock.release()
+        return self._leave(held.entry.id)
+
+
+def _unlock(opened: asyncio.Future[Held]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().lock.release()
+
+
+def _prepare_seven_bit(letter: Letter) -> Outgoing:
+    return prepare(letter, seven_bit=True)

@@ -1,0 +1,318 @@
+"""One connection to another system, by aiosmtplib: greeting, EHLO, TLS, login, and letters one after another.
+
+The letter itself is streamed here: aiosmtplib would hold it in memory three times, and rewrite it on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import aiosmtplib
+from aiosmtplib.errors import SMTPException, SMTPResponseException
+
+from bdmta.queue.hops import Login, Tls
+from bdmta.queue.outcome import Outcome, Result, by_reply, clean, deferred, failed
+
+_DRAIN_OCTETS = 262_144
+_SERVICE_GONE = 421
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """What every connection keeps to; times in seconds."""
+
+    helo: str
+    connect_s: float = 30.0
+    reply_s: float = 300.0
+    data_s: float = 600.0
+    source_v4: str = ""
+    source_v6: str = ""
+    ca_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class To:
+    """One recipient as RCPT names it, with its DSN wishes (RFC 3461 §4.1, §4.2)."""
+
+    address: str
+    notify: str = ""
+    orcpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """One transaction. `letter` gives size, 8-bit and DATA for a host that takes 8-bit letters, or does not."""
+
+    sender: str
+    to: tuple[To, ...]
+    letter: Callable[[bool], Any]
+    """Awaitable of `Outgoing`; the argument: whether the host offers 8BITMIME."""
+    needs_utf8: bool = False
+    ret: str = ""
+    envid: str = ""
+
+
+class LinkError(Exception):
+    """The connection could not be made or used; `outcome` says it for every recipient. Another host may do better."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reply)
+        self.outcome = outcome
+
+
+class Link:
+    """An open connection. `open` makes it; after a LinkError it is of no more use."""
+
+    def __init__(self, client: aiosmtplib.SMTP, host: str, settings: LinkSettings) -> None:
+        self._client = client
+        self._settings = settings
+        self.host = host
+        self.tls = ""
+        self.letters_count = 0
+
+    @classmethod
+    async def open(
+        cls,
+        host: str,
+        address: str,
+        port: int,
+        settings: LinkSettings,
+        *,
+        tls: Tls = Tls.MAY,
+        login: Login | None = None,
+    ) -> Link:
+        """Connect, greet, start TLS as far as it is offered or needed. Raises LinkError.
+
+        TLS that fails where it is not needed is done without, over a new connection: better than not at all (RFC 7435).
+        """
+        try:
+            return await cls._open(host, address, port, settings, tls, login, use_tls=True)
+        except _TlsFailed as error:
+            if tls is not Tls.MAY:
+                raise LinkError(error.outcome) from error
+        return await cls._open(host, address, port, settings, tls, login, use_tls=False)
+
+    @classmethod
+    async def _open(
+        cls, host: str, address: str, port: int, settings: LinkSettings, tls: Tls, login: Login | None, *, use_tls: bool
+    ) -> Link:
+        shown = f"{host}[{address}]" if host != address else address
+        link: Link | None = None
+        try:
+            sock = await _connected(address, port, settings)
+            client = aiosmtplib.SMTP(
+                sock=sock, local_hostname=settings.helo, timeout=settings.reply_s, start_tls=False,
+                hostname=None, port=None,
+            )  # fmt: skip
+            link = cls(client, shown, settings)
+            await link._greet()
+            await link._secure(host, tls, use_tls=use_tls)
+            if login is not None:
+                await link._login(login)
+        except BaseException as error:
+            if link is not None:
+                link._client.close()
+            if isinstance(error, TimeoutError | SMTPException | OSError):
+                raise LinkError(_unusable(error, shown)) from error
+            raise
+        return link
+
+    async def _greet(self) -> None:
+        """The greeting has `reply_s` (RFC 5321 §4.5.3.2.1); EHLO, or HELO where that is not known."""
+        await self._client.connect()
+        try:
+            await self._client.ehlo()
+        except SMTPResponseException as error:
+            if error.code == _SERVICE_GONE or not self.is_open:
+                raise
+            await self._client.helo()
+
+    async def _secure(self, host: str, tls: Tls, *, use_tls: bool) -> None:
+        if not self._client.supports_extension("starttls"):
+            if tls is not Tls.MAY:
+                raise LinkError(deferred("4.7.4", "TLS is required and not offered", self.host, hop_failed=True))
+            return
+        if not use_tls:
+            return
+        context = await asyncio.to_thread(_context, tls is Tls.VERIFY, self._settings.ca_file)
+        try:
+            await self._client.starttls(tls_context=context, server_hostname=host)
+            cipher = self._client.get_transport_info("cipher")
+            await self._client.ehlo()
+        except (SMTPException, OSError, TimeoutError) as error:
+            raise _TlsFailed(
+                deferred(
+                    "4.7.5", f"TLS failed: {clean(str(error)) or type(error).__name__}", self.host, hop_failed=True
+                )
+            ) from error
+        self.tls = f"{cipher[1]} {cipher[0]}" if cipher else "TLS"
+
+    async def _login(self, login: Login) -> None:
+        try:
+            await self._client.login(login.user, login.password)
+        except SMTPException as error:
+            # Our own password is wrong: the letters are not to be blamed, and wait for it to be put right.
+            text = f"login refused: {clean(str(error))}"
+            raise LinkError(deferred("4.7.8", text, self.host, hop_failed=True)) from error
+
+    @property
+    def is_open(self) -> bool:
+        """The peer has not hung up, as far as is known."""
+        return bool(self._client.is_connected)
+
+    def offers(self, extension: str) -> bool:
+        """The host said so in its EHLO."""
+        return bool(self._client.supports_extension(extension))
+
+    async def send(self, mail: Mail) -> list[Outcome]:
+        """One transaction: the outcome of each recipient, in order. Raises LinkError before the letter's last octet.
+
+        A letter whose last reply does not come is deferred: it may have been taken, and is sent again (at least once).
+        """
+        self.letters_count += 1
+        try:
+            outgoing = await mail.letter(self.offers("8bitmime"))
+            refusal = self._cannot(mail, outgoing)
+            if refusal is not None:
+                return [refusal] * len(mail.to)
+            code, text = await self._mail(mail, outgoing)
+            if code != 250:
+                return await self._abandon([by_reply(code, text, self.host)] * len(mail.to), code)
+            outcomes = [await self._rcpt(to, mail) for to in mail.to]
+            if not any(outcome.result is Result.SENT for outcome in outcomes):
+                return await self._abandon(outcomes, outcomes[-1].code)
+            code, text = await self._client.execute_command(b"DATA")
+            if code != 354:
+                return await self._abandon(_decided(outcomes, by_reply(code, text, self.host)), code)
+        except (SMTPException, OSError, TimeoutError) as error:
+            self._client.close()
+            raise LinkError(_unusable(error, self.host)) from error
+        return _decided(outcomes, await self._data(outgoing.data()))
+
+    def _cannot(self, mail: Mail, outgoing: Any) -> Outcome | None:
+        """What this host has said it will not take."""
+        limit = str(self._client.esmtp_extensions.get("size", "")).strip()
+        if limit.isdigit() and 0 < int(limit) < outgoing.size_octets:
+            text = f"the letter has {outgoing.size_octets} octets, and {self.host} takes {limit} at most"
+            return failed("5.3.4", text, self.host)
+        if mail.needs_utf8 and not self.offers("smtputf8"):
+            return failed("5.6.7", f"{self.host} does not take addresses outside ASCII (SMTPUTF8)", self.host)
+        return None
+
+    async def _mail(self, mail: Mail, outgoing: Any) -> tuple[int, str]:
+        words = [b"FROM:<" + mail.sender.encode() + b">"]
+        if self.offers("size"):
+            words.append(b"SIZE=%d" % outgoing.size_octets)
+        if outgoing.has_8bit and self.offers("8bitmime"):
+            words.append(b"BODY=8BITMIME")
+        if mail.needs_utf8:
+            words.append(b"SMTPUTF8")
+        if self.offers("dsn"):
+            words += [b"RET=" + mail.ret.encode()] if mail.ret else []
+            words += [b"ENVID=" + mail.envid.encode()] if mail.envid else []
+        response = await self._client.execute_command(b"MAIL", *words)
+        return response.code, response.message
+
+    async def _rcpt(self, to: To, mail: Mail) -> Outcome:
+        """SENT stands for "accepted so far" until the letter's own reply."""
+        words = [b"TO:<" + to.address.encode() + b">"]
+        knows_dsn = self.offers("dsn")
+        if knows_dsn:
+            words += [b"NOTIFY=" + to.notify.encode()] if to.notify else []
+            words += [b"ORCPT=" + to.orcpt.encode()] if to.orcpt else []
+        code, text = await self._client.execute_command(b"RCPT", *words)
+        if code == _SERVICE_GONE:
+            raise LinkError(replace(by_reply(code, text, self.host), hop_failed=True))
+        return replace(by_reply(code, text, self.host, is_last=True), knows_dsn=knows_dsn, tls=self.tls)
+
+    async def _data(self, blocks: Iterator[bytes]) -> Outcome:
+        """Stream the letter; its reply. Blocks are read off the loop when they come from a file."""
+        protocol = self._client.protocol
+        transport: Any = self._client.transport
+        if protocol is None or transport is None:
+            return deferred("4.4.2", "the connection was lost", self.host)
+        writer = asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())
+        try:
+            for block in blocks:
+                protocol.write(block)
+                if transport.get_write_buffer_size() > _DRAIN_OCTETS:
+                    async with asyncio.timeout(self._settings.reply_s):
+                        await writer.drain()
+            code, text = await protocol.read_response(timeout=self._settings.data_s)
+        except (SMTPException, OSError, TimeoutError) as error:
+            self._client.close()
+            text = clean(str(error)) or type(error).__name__
+            return deferred("4.4.2", f"no reply to the letter: {text}", self.host)
+        if code == _SERVICE_GONE:
+            self._client.close()
+        return by_reply(code, text, self.host, is_last=True)
+
+    async def _abandon(self, outcomes: list[Outcome], code: int) -> list[Outcome]:
+        """End a transaction that sends nothing, so that the next can begin."""
+        if code == _SERVICE_GONE:
+            self._client.close()
+        elif self.is_open:
+            await self._client.execute_command(b"RSET")
+        return outcomes
+
+    async def close(self) -> None:
+        """QUIT, without waiting long."""
+        try:
+            async with asyncio.timeout(5):
+                await self._client.quit()
+        except (SMTPException, OSError, TimeoutError):
+            self._client.close()
+
+
+class _TlsFailed(LinkError):
+    """STARTTLS was offered and did not come about."""
+
+
+def _decided(outcomes: Sequence[Outcome], letter: Outcome) -> list[Outcome]:
+    """The letter's own reply is that of every recipient accepted before (RFC 5321 §3.3)."""
+    return [
+        replace(letter, knows_dsn=o.knows_dsn, tls=o.tls) if o.result is Result.SENT else o for o in outcomes
+    ]  # fmt: skip
+
+
+def _unusable(error: BaseException, host: str) -> Outcome:
+    """Why a connection is of no use. A 5yz before any letter is about the host, not about the letter: it waits."""
+    if isinstance(error, SMTPResponseException) and 400 <= error.code < 600:
+        text = clean(error.message)
+        return Outcome(Result.DEFERRED, error.code, "4.3.2", f"{error.code} {text}", host, hop_failed=True)
+    if isinstance(error, TimeoutError):
+        return deferred("4.4.1", clean(str(error)) or "no answer in time", host, hop_failed=True)
+    text = clean(str(error)) or type(error).__name__
+    return deferred("4.4.2" if isinstance(error, SMTPException) else "4.4.1", text, host, hop_failed=True)
+
+
+def _context(verify: bool, ca_file: str) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_file or None)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+async def _connected(address: str, port: int, settings: LinkSettings) -> socket.socket:
+    """A connected socket within `connect_s`. Raises OSError, TimeoutError."""
+    is_six = ":" in address
+    source = settings.source_v6 if is_six else settings.source_v4
+    sock = socket.socket(socket.AF_INET6 if is_six else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if source:
+            sock.bind((source, 0))
+        async with asyncio.timeout(settings.connect_s):
+            await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock

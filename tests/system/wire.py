@@ -13,6 +13,7 @@ from bdmta.site import Site
 from tests.site import DOMAIN, PASSWORDS, SiteUnderTest
 
 OUTSIDE = "someone@elsewhere.example"
+UTF8 = ("MIME-Version: 1.0", "Content-Type: text/plain; charset=utf-8", "Content-Transfer-Encoding: 8bit")
 
 
 def here(local: str) -> str:
@@ -27,7 +28,7 @@ def office(site: SiteUnderTest, name: str, /, **arguments: Any) -> Any:
 
 def letter(text: str = "Gửi anh chị.", *fields: str, author: str = OUTSIDE) -> bytes:
     """A plain letter with these further header fields."""
-    head = [f"From: <{author}>", "Subject: Test", *fields]
+    head = [f"From: <{author}>", "Subject: Test", *fields, *UTF8]
     return ("\r\n".join(head) + "\r\n\r\n" + text + "\r\n").encode()
 
 

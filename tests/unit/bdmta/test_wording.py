@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+import base64
 import io
 import json
 import struct
@@ -8,8 +10,10 @@ import zipfile
 import pytest
 
 from bdmta.examine.bounds import Bounds
+from bdmta.examine.pool import ExaminerPool
 from bdmta.examine.wording import extract_text, texts, texts_task
 from bdmta.examine.wording.office import xml_words
+from bdmta.message import scan
 
 
 def archive(files: dict[str, bytes]) -> bytes:
@@ -173,3 +177,33 @@ def test_texts_go_into_archives_and_letters_and_come_as_json() -> None:
     assert texts(letter) == [("a.zip/c.zip/b.txt", "MẬT")]
     assert json.loads(texts_task(letter, Bounds())) == [["a.zip/c.zip/b.txt", "MẬT"]]
     assert texts(letter, Bounds(depth=1)) == []
+
+
+def test_a_confined_worker_reads_documents_too() -> None:
+    content = archive({"[Content_Types].xml": b"<Types/>", "word/document.xml": (
+        '<w:document xmlns:w="w"><w:p><w:r><w:t>MẬT</w:t></w:r></w:p></w:document>').encode()})  # fmt: skip
+    pdf = (
+        b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n2 0 obj<</Type/Pages/Kids[3 0 R]/Count 1>>endobj\n"
+        b"3 0 obj<</Type/Page/Parent 2 0 R/MediaBox[0 0 99 99]/Contents 4 0 R/Resources<</Font<</F 5 0 R>>>>>>endobj\n"
+        b"4 0 obj<</Length 33>>stream\nBT /F 9 Tf 9 9 Td (KE HOACH) Tj ET\nendstream endobj\n"
+        b"5 0 obj<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>endobj\ntrailer<</Root 1 0 R>>\n"
+    )
+    letter = b"Subject: x\r\nContent-Type: multipart/mixed; boundary=B\r\n\r\n"
+    for name, octets in (("a.docx", content), ("b.pdf", pdf)):
+        letter += (
+            b"--B\r\nContent-Type: application/octet-stream; name=" + name.encode()
+            + b"\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(octets).replace(b"\n", b"\r\n")
+        )  # fmt: skip
+    letter += b"--B--\r\n"
+
+    async def ask() -> dict[str, str]:
+        pool = ExaminerPool()
+        await pool.start()
+        try:
+            return dict(await pool.texts(scan(letter)))
+        finally:
+            await pool.close()
+
+    found = asyncio.run(ask())
+    assert found["a.docx"].strip() == "MẬT"
+    assert found["b.pdf"].strip() == "KE HOACH"

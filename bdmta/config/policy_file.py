@@ -9,9 +9,20 @@ from typing import Any
 
 from bdmta.config.render import toml_value
 
-CHAIN = ("policies.sender", "policies.secrecy", "policies.attachments", "policies.formats", "policies.charset")
+CHAIN = (
+    "policies.sender",
+    "policies.dmarc",
+    "policies.secrecy",
+    "policies.attachments",
+    "policies.formats",
+    "policies.charset",
+)
 """The default chain, in the order in which its members are asked."""
 
+_MODES = {"policies.dmarc": '{ inbound = "enforce", submission = "off", internal = "off" }'}
+"""Where the shipped mode is not plain `enforce`."""
+
+_ENFORCE = '"enforce"'
 _WIDTH = 110
 _INTRODUCTION = """\
 # The chain of policies, in the order in which they are asked. See docs/operators.md.
@@ -34,7 +45,13 @@ def _render(use: str) -> str:
     module = importlib.import_module(use)
     about = (module.__doc__ or "").strip().partition("\n")[0]
     lines = [f"# {line}" for line in textwrap.wrap(about, _WIDTH)]
-    lines += ["[[policy]]", f"use = {toml_value(use)}", 'mode = "enforce"', "# timeout_s = 20", '# on_error = "defer"']
+    lines += [
+        "[[policy]]",
+        f"use = {toml_value(use)}",
+        f"mode = {_MODES.get(use, _ENFORCE)}",
+        "# timeout_s = 20",
+        '# on_error = "defer"',
+    ]
     lines.append("[policy.options]")
     for field in dataclasses.fields(module.Config):
         lines += [f"# {line}" for line in textwrap.wrap(_sentence(field), _WIDTH)]

@@ -59,7 +59,8 @@ class DataReader:
                 body, rest = data[:cut], data[cut:]
                 if len(rest) > self._max_line:
                     self.flaw = self.flaw or Flaw.LONG_LINE
-                    rest = rest[-4:]  # enough to see the end go by
+                    # Enough to see the end go by; the x keeps a dot at the line's end from standing at its start.
+                    rest = b"x" + rest[-4:]
                 self._tail = rest
         if self.ended:
             self._tail = b""

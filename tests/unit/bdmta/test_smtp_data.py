@@ -103,3 +103,25 @@ def test_every_cut_of_every_short_sequence_agrees():
         for cut in range(1, len(octets)):
             cut_out = read(octets, [cut], normalise=True)
             assert (cut_out[0], cut_out[1].rest) == (whole[0], whole[1].rest), (octets, cut)
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"bcdefgh" * 4, b".", b"\r\n", b"\r", b"\n", b"\r\n.", b".\r\n"]), max_size=30),
+    st.lists(st.integers(0, 200), max_size=12),
+    st.booleans(),
+)
+def test_the_end_is_seen_at_one_place_whatever_is_wrong_with_the_letter(pieces, cuts, normalise):
+    """Also behind a line that is too long: else what follows a false end would be run as commands (smuggling)."""
+    sent = b"".join(pieces) + b"\r\n.\r\nQUIT\r\n"
+    end = (b"\r\n" + sent).find(b"\r\n.\r\n")
+    _, reader = read(sent, cuts, normalise, max_line_octets=8, max_octets=60)
+    assert reader.ended
+    assert reader.rest == sent[end + 3 :]
+
+
+def test_a_dot_that_ends_a_long_line_ends_no_letter():
+    sent = b"x" * 30 + b".\r\n.MAIL FROM:<admin@binhduong.gov.vn>\r\n.\r\nQUIT\r\n"
+    for cut in range(len(sent)):
+        for other in range(cut, len(sent)):
+            _, reader = read(sent, [cut, other], max_line_octets=8)
+            assert (reader.rest, reader.flaw) == (b"QUIT\r\n", Flaw.LONG_LINE), (cut, other)

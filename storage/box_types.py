@@ -119,7 +119,7 @@ class FolderInfo:
 class Rendered(NamedTuple):
     """What the index keeps of one letter.
 
-    Made by `bdmta.imap.render.render_letter`; text folded by the same rule as the needles.
+    Made by `bdmta.render.render_letter`; text folded by the same rule as the needles.
     """
 
     header_octets: int  # up to and with the empty line

@@ -138,6 +138,7 @@ class Index:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint=8192")  # a checkpoint waits for the disk: seldom
             connection.execute("PRAGMA cache_size=-1024")
             connection.execute("PRAGMA mmap_size=268435456")
             connection.execute("PRAGMA temp_store=MEMORY")

@@ -134,7 +134,7 @@ def agree(
                 unlogged[uid] = now
     if not unlogged and not anything_gone:
         return Agreed(highest, highest, modseqs)
-    modseq = max(highest + 1, floor if not highest else 0)
+    modseq = max(highest + 1, floor)  # above the clock too: an index that was lost or set back gives none twice
     uids = sorted(unlogged)
     connection.execute(
         "INSERT INTO change VALUES (?, ?, ?, ?)",

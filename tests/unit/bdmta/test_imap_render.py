@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bdmta.imap.render import render_letter, render_letter_without_marks, rules
-from bdmta.imap.render_date import sent
-from bdmta.imap.render_envelope import address_list
-from bdmta.imap.render_subject import base_subject
-from bdmta.imap.render_text import fold, fold_without_marks
+from bdmta.render import render_letter, render_letter_without_marks, rules
+from bdmta.render.date import sent
+from bdmta.render.envelope import address_list
+from bdmta.render.subject import base_subject
+from bdmta.render.text import fold, fold_without_marks
 
 CORPUS = Path(__file__).parents[3] / "../shared/corpus"
 

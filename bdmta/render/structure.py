@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from bdmta.imap.render_envelope import envelope
-from bdmta.imap.render_string import nstring, string, unfolded
 from bdmta.message.parameters import Field
 from bdmta.message.part import Part
+from bdmta.render.envelope import envelope
+from bdmta.render.string import nstring, string, unfolded
 
 _VALUE_OCTETS = 8192
 _SECTION = re.compile(r"([^*]+)\*([0-9]{1,4})(\*?)")

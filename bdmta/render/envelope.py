@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from bdmta.imap.render_string import nstring, string, unfolded
 from bdmta.message.addresses import Group, Mailbox, addresses
 from bdmta.message.headers import Header
+from bdmta.render.string import nstring, string, unfolded
 
 ADDRESSES_MAX = 1000  # Dovecot's CVE-2024-23184: a header of 100,000 addresses
 _VALUE_OCTETS = 65_536

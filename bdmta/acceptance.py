@@ -23,6 +23,7 @@ from bdmta.mailauth.results import AuthResults
 from bdmta.message import Message, scan
 from bdmta.notices import Notices
 from bdmta.policy import Facts, Stage
+from bdmta.quarantine import Quarantine
 from bdmta.received import trace_fields
 from bdmta.reply import Reply, reply
 from bdmta.routing import Route
@@ -40,6 +41,7 @@ class Acceptance:
         self,
         deliverer: Deliverer,
         notices: Notices,
+        quarantine: Quarantine,
         facts: FactSink,
         clock: Clock,
         executor: Executor,
@@ -52,6 +54,7 @@ class Acceptance:
     ) -> None:
         self._deliverer = deliverer
         self._notices = notices
+        self._quarantine = quarantine
         self._facts = facts
         self._clock = clock
         self._executor = executor
@@ -97,10 +100,12 @@ class Acceptance:
         _add_earlier(envelope, ruling)
         letter = self._letter(envelope, ruling, message, incoming)
         try:
-            placed = await self._deliverer.place(envelope, letter, ruling.quarantined)
+            served = await self._quarantine.take(envelope, ruling, incoming.letter(), letter)
+            placed = await self._deliverer.place(served, letter, ruling.quarantined)
         except StoreError as error:
             return self._store_refusal(envelope, error)
-        self.record(accepted_facts(envelope, message, ruling, placed, letter.size_octets))
+        held = tuple(r.key for r in envelope.recipients if r not in served.recipients)
+        self.record(accepted_facts(envelope, message, ruling, placed, letter.size_octets, held))
         self._log.info(
             "accepted", reference=envelope.reference, sender=envelope.sender_text, recipients=len(envelope.recipients),
             octets=letter.size_octets, direction=str(envelope.direction), ip=envelope.remote_ip,

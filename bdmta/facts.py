@@ -69,7 +69,7 @@ def refusal_facts(
 
 
 def accepted_facts(
-    envelope: Envelope, message: Message, ruling: Ruling, placed: Placed, size_octets: int
+    envelope: Envelope, message: Message, ruling: Ruling, placed: Placed, size_octets: int, held: tuple[str, ...] = ()
 ) -> list[Fact]:
     """`accepted`, then where each copy went; observed verdicts beside, so that a rule can be judged before it bites."""
     shadow = [f"{s.step}:{s.name}" for s in ruling.steps if s.name in ("reject", "defer", "quarantine")]
@@ -79,6 +79,7 @@ def accepted_facts(
     for event, addresses, detail in (
         ("delivered", placed.inbox, {"folder": "INBOX"}),
         ("delivered", placed.junk, {"folder": "Junk", "policy": ruling.quarantined_by}),
+        ("held", held, {"policy": ruling.quarantined_by}),
         ("queued", placed.outside, {}),
     ):
         if len(addresses) > 100:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -17,6 +18,10 @@ class Clock(Protocol):
         """Seconds that never step back, for durations."""
         ...
 
+    def now(self) -> datetime:
+        """The time in UTC, aware."""
+        ...
+
 
 class SystemClock:
     """The machine's clock."""
@@ -28,3 +33,7 @@ class SystemClock:
     def monotonic(self) -> float:
         """Seconds that never step back."""
         return time.monotonic()
+
+    def now(self) -> datetime:
+        """The time in UTC, aware."""
+        return datetime.now(UTC)  # noqa: TID251 - the one place in the store

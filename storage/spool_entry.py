@@ -11,7 +11,7 @@ from storage.errors import Corrupt
 from storage.letter import Letter
 from storage.maildirsize import Limit
 
-Kind = Literal["remote", "expand"]
+Kind = Literal["remote", "expand", "held"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,7 @@ class Ruling:
     quarantined_by: str = ""
     headers: list[tuple[str, str]] = field(default_factory=list)
     rewritten_by: list[str] = field(default_factory=list)
+    keeps_original: bool = False
 
     @property
     def verdict(self) -> str:
@@ -200,6 +201,7 @@ def _rewrite(ruling: Ruling, step: Step, verdict: Rewrite) -> None:
     ruling.facts = dataclasses.replace(ruling.facts, message=message, size=len(verdict.octets))
     ruling.headers.extend(verdict.headers)
     ruling.rewritten_by.append(step.name)
+    ruling.keeps_original |= verdict.keep_original
 
 
 def _quarantine(ruling: Ruling, step: Step, stage: Stage, verdict: Quarantine) -> None:

@@ -1,4 +1,4 @@
-"""`bdmta policy list|order|try`: what the chain is made of, and what it would say to a letter."""
+"""`bdmta policy list|order|try|replay`: what the chain is made of, and what it would say to a letter."""
 
 from __future__ import annotations
 
@@ -75,6 +75,35 @@ def try_(
             sys.stdout.flush()
         else:
             _print(answer, many)
+
+
+@app.command()
+def replay(
+    since: Annotated[str, typer.Option(metavar="DATE", help="From this day on, such as 2026-10-01.")],
+    only: Annotated[str | None, typer.Option(help="These policies alone: names, separated by commas.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What today's chain would say of letters that were delivered since DATE; reports only, and never content."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from bdmta.errors import UsageError
+    from bdmta.policyreplay import replay as run
+
+    site = current_site()
+    try:
+        day = datetime.fromisoformat(since)
+    except ValueError:
+        raise UsageError(f"--since {since}: a date is wanted, such as 2026-10-01") from None
+    start = day if day.tzinfo else day.replace(tzinfo=ZoneInfo(site.config.clock.timezone))
+    rows = list(run(site, start.timestamp(), frozenset((only or "").split(",")) - {""}))
+    if as_json:
+        print_json(rows)
+        return
+    columns = ["reference", "at", "verdict", "policy", "codes", "mailboxes"]
+    print_table(
+        columns, [[*(r[c] for c in columns[:4]), ", ".join(r["codes"]), ", ".join(r["mailboxes"])] for r in rows]
+    )
 
 
 def _without_file(answer: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,7 @@ class Config(Table):
     clock: schema.ClockTable = Field(default_factory=schema.ClockTable)
     quota: schema.QuotaTable = Field(default_factory=schema.QuotaTable)
     policies: schema.Policies = Field(default_factory=schema.Policies)
+    quarantine: schema.QuarantineTable = Field(default_factory=schema.QuarantineTable)
     examiner: schema.Examiner = Field(default_factory=schema.Examiner)
     queue: schema.Queue = Field(default_factory=schema.Queue)
     transport: schema.Transport = Field(default_factory=schema.Transport)

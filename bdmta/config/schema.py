@@ -286,6 +286,16 @@ class Policies(Table):
     )
 
 
+class QuarantineTable(Table):
+    """Letters that a policy puts aside, and originals of those that were converted."""
+
+    delivery: Literal["junk", "hold"] = setting(
+        "junk", "Where a quarantined copy goes: the mailbox's Junk, or held for `bdmta quarantine` with a daily digest."
+    )
+    keep_days: Count = setting(30, "How long held letters and originals are kept, in days.", ge=1, le=3650)
+    digest_hour: Count = setting(7, "The hour of the daily digest, local time.", ge=0, le=23)
+
+
 class Examiner(Table):
     """The processes that open what strangers sent; each bound yields a stated verdict (Điều 13)."""
 

@@ -44,6 +44,8 @@ class DirectoryService:
     quota_letters: tuple[int, int] = (0, 0)
     ledger: Ledger | None = None
     facts_dir: str = ""
+    queue_dir: str = ""
+    quarantine_dir: str = ""
     rest_days: int = REST_DAYS
     actor: str = "system"
 
@@ -69,7 +71,7 @@ class DirectoryService:
             mail_root=site.mail_root, postmaster=config.postmaster, timezone=config.clock.timezone,
             quota_octets=(quota.person_octets, quota.agency_octets),
             quota_letters=(quota.person_letters, quota.agency_letters),
-            ledger=ledger, facts_dir=site.facts_dir, actor=actor,
+            ledger=ledger, facts_dir=site.facts_dir, queue_dir=site.queue_dir, quarantine_dir=site.quarantine_dir, actor=actor,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -94,6 +96,11 @@ class DirectoryService:
             yield change
         if change.count:
             self.publish()
+
+    def note_act(self, action: str, subject: str) -> None:
+        """A row in the audit log for something done outside of the directory."""
+        with self.directory.change(self.actor) as change:
+            change.note(action, subject)
 
     def publish(self) -> int:
         """Write the snapshot that edges read; its generation."""

@@ -10,6 +10,7 @@ from bdmta.clock import Clock, SystemClock
 from bdmta.directory.calls import REGISTRY
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
+from bdmta.office import quarantine  # enters its own calls
 from bdmta.site import Site
 from storage.errors import StoreError
 
@@ -36,6 +37,10 @@ class Books:
         """Take what edges have written into the ledger, each fact once."""
         if self._service.ledger is not None:
             self._service.ledger.import_files(self._service.facts_dir)
+
+    def chores(self, site: Site) -> None:
+        """What is due once a day: quarantine's digest and expiry."""
+        quarantine.daily(self._service, site)
 
     def close(self) -> None:
         """Close the databases and give the lock back."""

@@ -75,6 +75,7 @@ class Office:
         while True:
             try:
                 await self._in_turn(self._books.import_facts)
+                await self._in_turn(self._books.chores, self._site)
             except Exception:
                 self._log.error("facts not imported, they wait in their files", exc_info=True)
             if self._stopping.is_set():

@@ -34,6 +34,7 @@ from bdmta.mailauth.check import MailAuth
 from bdmta.notices import Notices
 from bdmta.office.client import OfficeClient
 from bdmta.policy import Services
+from bdmta.quarantine import Quarantine
 from bdmta.routing import Router
 from bdmta.service.reading import Reading
 from bdmta.service.sockets import BACKLOG
@@ -95,8 +96,11 @@ class Edge:
         self.resolver = Resolver(config.dns.servers, config.dns.timeout_s, clock=clock)
         relays = Networks(config.limits.relay_networks)
         mail_auth = MailAuth(self.resolver, clock, self._executor, exempt=relays.__contains__)
+        quarantine = Quarantine(
+            site.quarantine_dir, clock, self._executor, holds=config.quarantine.delivery == "hold"
+        )
         self.acceptance = Acceptance(
-            deliverer, self._notices, self.facts, clock, self._executor, log, hostname=config.server.hostname,
+            deliverer, self._notices, quarantine, self.facts, clock, self._executor, log, hostname=config.server.hostname,
             offset=offset, local_domains=self.router.local_domains, mail_auth=mail_auth,
         )  # fmt: skip
         self.trusted = Networks(config.limits.trusted_networks)

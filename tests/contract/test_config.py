@@ -20,7 +20,7 @@ from bdmta.testing.clock import FakeClock
 
 PROJECT = Path(__file__).parents[2]
 SETTINGS = [(table, key) for table in Config.model_fields for key in model_of(table).model_fields]
-_UNITS = ("_octets", "_s", "_percent", "_letters")
+_UNITS = ("_days", "_hour", "_octets", "_s", "_percent", "_letters")
 _COUNTS = {  # things that are counted, and numbers that have no unit
     "workers", "base_port", "port", "max_sessions", "max_recipients", "max_errors", "max_commands", "max_received",
     "sessions_per_address", "processes", "max_depth", "max_files", "max_ratio", "parallelism", "connections",

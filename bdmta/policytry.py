@@ -16,11 +16,13 @@ from bdmta.address import Address, AddressError, parse_address
 from bdmta.chain import Chain, Ruling, StepResult, load_chain
 from bdmta.clock import SystemClock
 from bdmta.directory.snapshot import Snapshot
+from bdmta.dns import Resolver
 from bdmta.edits import finish, refuse_foreign_author
 from bdmta.envelope import Envelope, Recipient, new_reference
 from bdmta.errors import UsageError
 from bdmta.examine.pool import ExaminerPool
 from bdmta.log import configure
+from bdmta.mailauth.check import MailAuth
 from bdmta.message import Message, scan
 from bdmta.message.addresses import mailboxes
 from bdmta.policy import Account, Direction, Facts, Services, Stage
@@ -94,6 +96,9 @@ class _Trial:
         self._chain = chain.only(question.only) if question.only else chain
         self._account = _account(site, question.user)
         self._clock = SystemClock()
+        dns = site.config.dns
+        resolver = Resolver(dns.servers if question.ip is not None else (), dns.timeout_s, clock=self._clock)
+        self._mail_auth = MailAuth(resolver, self._clock)
         zone = ZoneInfo(site.config.clock.timezone)
         self._offset_s = int((self._clock.now().astimezone(zone).utcoffset() or timedelta()).total_seconds())
 
@@ -111,8 +116,10 @@ class _Trial:
         if flaw is not None:
             return _answer(flaw, [], "reject", False), None
         envelope = self._envelope(octets)
-        message = scan(self._trace(envelope) + octets)
-        facts = self._facts(envelope, message, len(octets))
+        trace = self._trace(envelope)
+        message = scan(trace + octets)
+        auth = await self._mail_auth.check(envelope, message, len(trace))
+        facts = dataclasses.replace(self._facts(envelope, message, len(octets)), auth=auth)
         steps: list[StepResult] = []
         for stage, known in self._stages(facts):
             ruling = await self._chain.rule(stage, known)

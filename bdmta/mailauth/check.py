@@ -58,6 +58,8 @@ class MailAuth:
             found, signatures = await self._spf(envelope), ()
         late = DmarcResult(result=Result.TEMPERROR, reason="no answer in time")
         verdict = await self._bounded(dmarc.evaluate(message, found, signatures, self._resolver, self._roll), late)
+        if ip is None and verdict.result is Result.FAIL:  # half of the evidence is missing
+            verdict = DmarcResult(result=Result.NONE, reason="the client is not known", domain=verdict.domain)
         return AuthResults(spf=found, dkim=signatures, dmarc=verdict)
 
     async def _spf(self, envelope: Envelope) -> SpfResult:

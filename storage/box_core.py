@@ -105,7 +105,10 @@ class BoxCore(BoxNumbers):
         """Take the kept state if the folder still looks as it did then, else scan. Blocks. Raises NotFound."""
         with self.lock:
             stamp = stamp_of(self.path)
-            saved = self.load_kept()
+            try:
+                saved = self.load_kept()
+            except sqlite3.Error:
+                saved = None
             if saved is not None:
                 self.sync = self._sync(UidList(self.path, saved.known))
                 self._keywords.refresh()

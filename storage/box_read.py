@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import sqlite3
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from storage.box_core import BoxCore
+from storage.box_direct import field_directly, rendered_directly, search_directly
 from storage.box_letters import opened_dir, read_header, read_letter
 from storage.box_state import State
 from storage.box_types import FIELDS, RENDERED, Columns, Octets
@@ -23,6 +25,7 @@ from storage.index_build import Wanted, read_many
 from storage.index_letters import field_values, insert_letters, known_uids, rendered_rows, search_rows
 from storage.index_search import text_matches
 
+T = TypeVar("T")
 _FLOCK_FROM_COUNT = 1000  # so many letters to read are read by one process at a time: the second finds them read
 
 
@@ -188,6 +191,17 @@ class Box(BoxCore):
         """What was known of the index's rows is void."""
         self._unread = None
 
+    def _from_index(self, uids: Sequence[int], ask: Callable[[sqlite3.Connection], T]) -> T | None:
+        """Ask the index, made anew if it is broken; None when there is none to be had (the letters are still there)."""
+        for _ in range(2):
+            try:
+                self.prepare(uids)
+                with self.mailbox.index.reading() as connection:
+                    return ask(connection)
+            except sqlite3.Error:
+                self._unread = None
+        return None
+
     def note_copied(self, uids: Sequence[int]) -> None:
         """Letters came whose index rows were copied from another folder: look which, instead of reading the letters."""
         if self._unread is None or not uids:
@@ -205,9 +219,8 @@ class Box(BoxCore):
             raise Invalid(f"{names} are not of {RENDERED}")
         if not len(uids):
             return []
-        self.prepare(uids)
-        with self.mailbox.index.reading() as connection:
-            return rendered_rows(connection, self._folder[1], uids, names)
+        rows = self._from_index(uids, lambda c: rendered_rows(c, self._folder[1], uids, names))
+        return rows if rows is not None else rendered_directly(self, uids, names)
 
     def fields(self, columns: Columns, name: str) -> list[Any]:
         """One field (`FIELDS`) for each row of `columns`, None for letters that are gone.
@@ -241,9 +254,9 @@ class Box(BoxCore):
         tail = uids[start:]
         if not len(tail):
             return before
-        self.prepare(tail)
-        with self.mailbox.index.reading() as connection:
-            pairs = field_values(connection, self._folder[1], name, tail[0], tail[-1])
+        pairs = self._from_index(tail, lambda c: field_values(c, self._folder[1], name, tail[0], tail[-1]))
+        if pairs is None:
+            return before + field_directly(self, tail, name)
         if name == "references":
             pairs = [(uid, tuple(value.split("\n")) if value else ()) for uid, value in pairs]
         if len(pairs) == len(tail) and all(pair[0] == uid for pair, uid in zip(pairs, tail, strict=True)):
@@ -258,9 +271,9 @@ class Box(BoxCore):
         """
         if not len(uids):
             return []
-        self.prepare(uids)
-        with self.mailbox.index.reading() as connection:
-            rows = search_rows(connection, self._folder[1], uids)
+        rows = self._from_index(uids, lambda c: search_rows(c, self._folder[1], uids))
+        if rows is None:
+            return search_directly(self, uids, needle, header)
         state = self.state
         with opened_dir(self.cur) as cur_fd:
 

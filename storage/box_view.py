@@ -18,6 +18,11 @@ _POLL_S = 1.0  # without inotify
 _SLOW_POLL_S = 30.0  # with it: in case the kernel's word was lost on the way
 
 
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with suppress(RuntimeError):  # the loop ended before the session was closed
+        loop.call_soon_threadsafe(event.set)
+
+
 class View:
     """Row *i* is sequence number *i + 1*, and stays so until `poll(expunge=True)`.
 
@@ -117,7 +122,7 @@ class View:
         self.box.mailbox.boxes.attach(loop)
         if self._event is None:
             event = self._event = asyncio.Event()
-            self.box.listen(id(self), lambda: loop.call_soon_threadsafe(event.set))
+            self.box.listen(id(self), lambda: _wake(loop, event))
         self._event.clear()
         end_at = loop.time() + timeout_s
         while not (self.has_news() or self.box.is_dirty()):

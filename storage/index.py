@@ -119,7 +119,10 @@ class Index:
             except FileNotFoundError:
                 pass
             self.close()
-        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{self.path}: {error}") from error
         try:
             self._connection = self._connect()
         except sqlite3.OperationalError:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from storage.box import Deltas
-from storage.box_quota import LimitedQuota
 from storage.box_names import FolderLost
+from storage.box_quota import LimitedQuota
 from storage.box_types import DELETED, FLAGGED, SEEN
 from storage.clock import SystemClock
 from storage.errors import Conflict, Invalid, NotFound, OverQuota
@@ -315,6 +315,20 @@ def test_the_index_is_only_a_cache(world: World, damage: str) -> None:
         again.box.refresh()
         assert again.poll().flags == (0,)
         assert again.box.highestmodseq == view.box.highestmodseq > modseq
+
+
+def test_letters_are_read_even_without_an_index(world: World) -> None:
+    Path(os.path.dirname(world.index)).write_text("a file where the folder of indexes should be")
+    world.deliver("Công Văn")
+    view = filled(world, 2)
+    assert view.box.fields(view.columns, "subject") == ["công văn", "letter 2", "letter 3"]
+    assert view.box.rendered(view.columns.uid, "bodystructure") == [(b"(S)",)] * 3
+    assert view.box.search_text(view.columns.uid, "body of letter 3") == [3]
+    assert view.box.search_text(view.columns.uid, "công văn", header=True) == [1]
+    first = view.box.highestmodseq
+    view.store([0], "+", SEEN)
+    assert view.box.highestmodseq > first
+    assert view.box.mailbox.status("INBOX").counts.unseen == 2
 
 
 def test_folders_are_made_listed_renamed_and_removed(world: World) -> None:

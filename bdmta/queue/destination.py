@@ -12,12 +12,23 @@ from bdmta.queue.outcome import Outcome
 class Destination:
     """One next hop or domain. It holds the limits that keep it from delaying others."""
 
-    __slots__ = ("_idle", "_ready", "down_until", "failures_count", "is_proven", "key", "last", "workers_count")
+    __slots__ = (
+        "_idle",
+        "_ready",
+        "down_until",
+        "failures_count",
+        "handed_count",
+        "is_proven",
+        "key",
+        "last",
+        "workers_count",
+    )
 
     def __init__(self, key: str) -> None:
         self.key = key
         self._ready: list[Due] = []
         self._idle: list[asyncio.Future[Due | None]] = []
+        self.handed_count = 0  # given to a worker that has not woken yet
         self.workers_count = 0
         self.is_proven = False
         self.failures_count = 0
@@ -40,6 +51,7 @@ class Destination:
             waiter = self._idle.pop()
             if not waiter.done():
                 waiter.set_result(due)
+                self.handed_count += 1
                 return True
         heapq.heappush(self._ready, due)
         return False
@@ -54,14 +66,18 @@ class Destination:
             return None
         waiter: asyncio.Future[Due | None] = asyncio.get_running_loop().create_future()
         self._idle.append(waiter)
+        due: Due | None = None
         try:
             async with asyncio.timeout(seconds):
-                return await waiter
+                due = await waiter
         except TimeoutError:
-            return waiter.result() if waiter.done() and not waiter.cancelled() else None  # it came at the last moment
+            due = waiter.result() if waiter.done() and not waiter.cancelled() else None  # it came at the last moment
         finally:
             if waiter in self._idle:
                 self._idle.remove(waiter)
+        if due is not None:
+            self.handed_count -= 1
+        return due
 
     def wake_all(self) -> None:
         """Let those that wait for letters go home."""

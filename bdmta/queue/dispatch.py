@@ -101,7 +101,7 @@ class Dispatcher:
         """Return when nothing is due and nobody is sending (for tests with a clock of their own)."""
         while True:
             self._move_due()
-            if not self._busy_count and not any(d.ready_count for d in self._destinations.values()):
+            if not self._busy_count and not any(d.ready_count or d.handed_count for d in self._destinations.values()):
                 return
             self._settled.clear()
             await self._settled.wait()

@@ -72,6 +72,7 @@ class Link:
         self._client = client
         self._settings = settings
         self.host = host
+        self._writer: asyncio.StreamWriter | None = None
         self.tls = ""
         self.letters_count = 0
 
@@ -181,14 +182,16 @@ class Link:
             if refusal is not None:
                 return [refusal] * len(mail.to)
             code, text = await self._mail(mail, outgoing)
+            self._stay(code, text)
             if code != 250:
-                return await self._abandon([by_reply(code, text, self.host)] * len(mail.to), code)
+                return await self._abandon([by_reply(code, text, self.host)] * len(mail.to))
             outcomes = [await self._rcpt(to, mail) for to in mail.to]
             if not any(outcome.result is Result.SENT for outcome in outcomes):
-                return await self._abandon(outcomes, outcomes[-1].code)
+                return await self._abandon(outcomes)
             code, text = await self._client.execute_command(b"DATA")
+            self._stay(code, text)
             if code != 354:
-                return await self._abandon(_decided(outcomes, by_reply(code, text, self.host)), code)
+                return await self._abandon(_decided(outcomes, by_reply(code, text, self.host)))
         except (SMTPException, OSError, TimeoutError) as error:
             self._client.close()
             raise LinkError(_unusable(error, self.host)) from error
@@ -226,8 +229,7 @@ class Link:
             words += [b"NOTIFY=" + to.notify.encode()] if to.notify else []
             words += [b"ORCPT=" + to.orcpt.encode()] if to.orcpt else []
         code, text = await self._client.execute_command(b"RCPT", *words)
-        if code == _SERVICE_GONE:
-            raise LinkError(replace(by_reply(code, text, self.host), hop_failed=True))
+        self._stay(code, text)
         return replace(by_reply(code, text, self.host, is_last=True), knows_dsn=knows_dsn, tls=self.tls)
 
     async def _data(self, blocks: Iterator[bytes]) -> Outcome:
@@ -236,13 +238,15 @@ class Link:
         transport: Any = self._client.transport
         if protocol is None or transport is None:
             return deferred("4.4.2", "the connection was lost", self.host)
-        writer = asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())
+        if self._writer is None or self._writer.transport is not transport:
+            # For its `drain` alone. Kept as long as the connection: one that is collected closes the transport.
+            self._writer = asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())
         try:
             for block in blocks:
                 protocol.write(block)
                 if transport.get_write_buffer_size() > _DRAIN_OCTETS:
                     async with asyncio.timeout(self._settings.reply_s):
-                        await writer.drain()
+                        await self._writer.drain()
             code, text = await protocol.read_response(timeout=self._settings.data_s)
         except (SMTPException, OSError, TimeoutError) as error:
             self._client.close()
@@ -252,11 +256,15 @@ class Link:
             self._client.close()
         return by_reply(code, text, self.host, is_last=True)
 
-    async def _abandon(self, outcomes: list[Outcome], code: int) -> list[Outcome]:
-        """End a transaction that sends nothing, so that the next can begin."""
+    def _stay(self, code: int, text: str) -> None:
+        """Raise LinkError when the host ends its service (RFC 5321 §3.8): another may do better."""
         if code == _SERVICE_GONE:
             self._client.close()
-        elif self.is_open:
+            raise LinkError(replace(by_reply(code, text, self.host), hop_failed=True))
+
+    async def _abandon(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """End a transaction that sends nothing, so that the next can begin."""
+        if self.is_open:
             await self._client.execute_command(b"RSET")
         return outcomes
 

@@ -184,8 +184,20 @@ def _encoded(part: Part, octets: bytes) -> tuple[bytes, bytes]:
             at = header.end
     kept.append(octets[at : part.header_end])
     field = b"Content-Transfer-Encoding: " + name.encode("ascii") + b"\r\n"
+    if part.depth == 0 and part.first("mime-version") is None:  # RFC 2045 §4: without it the encoding means nothing
+        field = b"MIME-Version: 1.0\r\n" + field
+        if not part.types:
+            field += b"Content-Type: text/plain; charset=" + _charset(body) + b"\r\n"
     blank = octets[part.header_end : part.body_start] or b"\r\n"
     return b"".join((*kept, field, blank)), encoded
+
+
+def _charset(body: bytes) -> bytes:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return b"unknown-8bit"  # RFC 1428 §3
+    return b"utf-8"
 
 
 def _shorter(body: bytes, *, is_text: bool) -> tuple[str, bytes]:

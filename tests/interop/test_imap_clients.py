@@ -17,7 +17,10 @@ import pytest
 
 from tests.dialogue.imap.harness import PASSWORD, USER, MailServer
 
-LETTER = b"From: an@b.vn\r\nTo: x@d.vn\r\nSubject: %b\r\nDate: Mon, 1 Jun 2026 10:00:00 +0700\r\nMessage-ID: <%b@b.vn>\r\n\r\nXin ch\xc3\xa0o\r\n"
+LETTER = (
+    b"From: an@b.vn\r\nTo: x@d.vn\r\nSubject: %b\r\nDate: Mon, 1 Jun 2026 10:00:00 +0700\r\n"
+    b"Message-ID: <%b@b.vn>\r\n\r\nXin ch\xc3\xa0o\r\n"
+)
 FOLDER = "C&APQ-ng v&AQM-n"  # Công văn
 
 
@@ -268,10 +271,13 @@ def test_mutt(server: MailServer, tmp_path: Path) -> None:
     rc = tmp_path / "muttrc"
     url = f"imaps://localhost:{server.ports['imaps']}"
     rc.write_text(
-        f'set imap_user="{USER}" imap_pass="{PASSWORD}" folder="{url}/" spoolfile="{url}/INBOX" certificate_file="{server.cert}"\n'
-        "set ssl_force_tls=yes delete=yes confirmappend=no confirmcreate=no wait_key=no sort=mailbox-order mail_check=0 imap_keepalive=0\n"
+        f'set imap_user="{USER}" imap_pass="{PASSWORD}" folder="{url}/" spoolfile="{url}/INBOX"\n'
+        f'set certificate_file="{server.cert}"\n'
+        "set ssl_force_tls=yes delete=yes confirmappend=no confirmcreate=no wait_key=no sort=mailbox-order\n"
+        "set mail_check=0 imap_keepalive=0\n"
         'set header_cache="" quit=yes move=no mbox_type=Maildir imap_idle=no timeout=1\n'
-        f'push "<first-entry><save-message>=Archive<enter><next-undeleted><first-entry><next-entry><flag-message><sync-mailbox>:exec quit<enter>"\n'
+        'push "<first-entry><save-message>=Archive<enter><next-undeleted><first-entry><next-entry><flag-message>'
+        '<sync-mailbox>:exec quit<enter>"\n'
     )
     pid, fd = pty.fork()
     if pid == 0:  # pragma: no cover - the child is mutt

@@ -21,12 +21,13 @@ from cryptography.x509.oid import NameOID
 from bdmta.auth import Failure, Login
 from bdmta.clock import SystemClock
 from bdmta.imap import ImapServer, ImapSettings, Room, make_imap_protocol
-from bdmta.imap.render import rules
 from bdmta.policy import Account
 from bdmta.pop3 import Pop3Server, Pop3Settings, make_pop3_protocol
+from bdmta.render import rules
 from storage.box import Mailboxes
 from storage.incoming import Incoming
 from storage.maildir import create_mailbox, mailbox_dir
+from storage.quota import Quota
 
 USER = "minhnv@binhduong.gov.vn"
 OTHER = "lanttn@binhduong.gov.vn"
@@ -53,13 +54,14 @@ class OneMail:
     def __init__(self, root: Path, index: Path) -> None:
         self._root, self._index = root, index
         self.limit_octets = 1 << 30
+        self._quota = Quota(SystemClock())
 
     def locate(self, address: str) -> tuple[str, str]:
         return mailbox_dir(str(self._root), address), str(self._index / f"{address}.sqlite")
 
     def room(self, address: str) -> Room:
-        used = [p.stat().st_size for p in Path(self.locate(address)[0]).rglob("*,S=*") if p.is_file()]
-        return Room(sum(used), len(used), self.limit_octets, 0)
+        used = self._quota.usage(self.locate(address)[0])
+        return Room(used.octets, used.letters, self.limit_octets, 0)
 
 
 class Passwords:

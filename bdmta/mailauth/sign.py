@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import itertools
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from typing import TypeAlias
 
@@ -95,18 +96,24 @@ class Signer:
         SignError. Large letters are hashed in the executor.
         """
         pieces = [letter] if isinstance(letter, bytes | bytearray | memoryview) else list(letter)
-        self._look()
-        if not self._keys:
-            return b""
         if sum(len(piece) for piece in pieces) <= _INLINE_OCTETS:
             return self.sign_now(pieces)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self.sign_now, pieces)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, self.sign_now, pieces, self.domains())
 
-    def sign_now(self, pieces: Sequence[Octets]) -> bytes:
-        """As `sign`, here and now: about 1 ms for RSA-2048 and 1 ms for each MiB of the letter."""
-        fields, body = _take_apart(pieces)
-        domain = _author_domain(fields)
-        if domain is None or domain not in set(self._domains()):
+    def domains(self) -> frozenset[str]:
+        """The local domains; asked for on the loop, whose thread the directory belongs to."""
+        return frozenset(self._domains())
+
+    def sign_now(self, pieces: Iterable[Octets], domains: frozenset[str] | None = None) -> bytes:
+        """As `sign`, here and now, of blocks that may be read as they are asked for: 0.3 ms, and 5 ms for each MiB.
+
+        In another thread than the loop's: give `domains`.
+        """
+        self._look()
+        fields, body = _take_apart(iter(pieces))
+        domain = _author_domain(fields) if self._keys else None
+        if domain is None or domain not in (self.domains() if domains is None else domains):
             return b""
         entries = self._ring.signing(domain)
         if not entries:
@@ -157,11 +164,13 @@ def _folded(names: Sequence[str]) -> str:
     return "\r\n\t ".join(lines).rstrip(":")
 
 
-def _take_apart(pieces: Sequence[Octets]) -> tuple[list[RawField], list[Octets]]:
+def _take_apart(pieces: Iterator[Octets]) -> tuple[list[RawField], Iterator[Octets]]:
     """The header fields, and the pieces of the body."""
-    head = b""
+    head, rest = b"", memoryview(b"")
     for piece in pieces:
-        head += bytes(memoryview(piece)[: _LIMITS.header_block_octets + 4])
+        taken = max(0, _LIMITS.header_block_octets + 4 - len(head))
+        head += bytes(memoryview(piece)[:taken])
+        rest = memoryview(piece)[taken:]
         if b"\r\n\r\n" in head:
             break
         if len(head) > _LIMITS.header_block_octets:
@@ -169,18 +178,8 @@ def _take_apart(pieces: Sequence[Octets]) -> tuple[list[RawField], list[Octets]]
     block = read_headers(head, 0, len(head), _LIMITS)
     if not {"bare-lf", "bare-cr", "nul", "headers", "header-block", "blank-fold"}.isdisjoint(block.defects):
         raise SignError(f"the header cannot be signed: {', '.join(block.defects)}")
-    return [(h.name, head[h.start : h.end]) for h in block.fields], _behind(pieces, block.body)
-
-
-def _behind(pieces: Sequence[Octets], start: int) -> list[Octets]:
-    rest: list[Octets] = []
-    for piece in pieces:
-        if start >= len(piece):
-            start -= len(piece)
-            continue
-        rest.append(memoryview(piece)[start:] if start else piece)
-        start = 0
-    return rest
+    fields = [(h.name, head[h.start : h.end]) for h in block.fields]
+    return fields, itertools.chain((head[block.body :], rest), pieces)
 
 
 def _author_domain(fields: Sequence[RawField]) -> str | None:

@@ -14,6 +14,9 @@ from zoneinfo import ZoneInfo
 from bdmta.clock import Clock
 from bdmta.directory.snapshot import SnapshotWatch
 from bdmta.dns import Resolver
+from bdmta.errors import BdmtaError
+from bdmta.mailauth.leaving import LeavingSigner
+from bdmta.mailauth.sign import Signer
 from bdmta.queue.carrier import Carrier
 from bdmta.queue.dispatch import Bounds, Dispatcher
 from bdmta.queue.dsn import Reporting
@@ -88,7 +91,18 @@ class Courier:
             bounds=Bounds(
                 queue.connections, queue.destination_connections, queue.connection_letters, float(queue.idle_s)
             ),
+            signer=self._signer(),
         )  # fmt: skip
+
+    def _signer(self) -> LeavingSigner | None:
+        """Our signature; None, and an error in the log, when the keys cannot be read: mail leaves all the same."""
+        dkim = self._site.config.dkim
+        try:
+            signer = Signer(dkim.dir, dkim.selector, lambda: self._watch.current().domains, self._clock, self._executor)
+        except BdmtaError as error:
+            self._log.error("letters leave unsigned", reason=str(error))
+            return None
+        return LeavingSigner(signer, self._executor, self._log)
 
     def _link_settings(self) -> LinkSettings:
         config, queue = self._site.config, self._site.config.queue

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import dkim as dkimpy
 import pytest
+import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -20,11 +21,13 @@ from bdmta.dns import TempFail
 from bdmta.mailauth.canonical import BodyHash, hash_body, relaxed_field, signed_octets
 from bdmta.mailauth.dkim import MAX_SIGNATURES, verify
 from bdmta.mailauth.keyring import record_of
+from bdmta.mailauth.leaving import LeavingSigner
 from bdmta.mailauth.results import DkimResult, Result
 from bdmta.mailauth.sign import Signer, SignError
 from bdmta.message import scan
 from bdmta.testing.clock import FakeClock
 from bdmta.testing.resolver import FakeResolver, World
+from storage.spool_entry import QueueEntry
 
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 PEM = KEY.private_bytes(
@@ -428,3 +431,31 @@ def test_large_letters_are_signed_beside_the_loop(tmp_path: object) -> None:
     with ThreadPoolExecutor(1) as executor:
         field = asyncio.run(signer(tmp_path, executor=executor).sign(letter))
     assert only(field + letter, OURS).result is Result.PASS
+
+
+class Leaves:
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+        self.size_octets = len(octets)
+
+    def octets(self) -> Iterator[bytes]:
+        for at in range(0, len(self._octets), 65_536):
+            yield self._octets[at : at + 65_536]
+
+
+def leaving(tmp_path: object, letter: bytes, direction: str) -> bytes:
+    with ThreadPoolExecutor(1) as executor:
+        ours = LeavingSigner(signer(tmp_path), executor, structlog.get_logger())
+        return asyncio.run(ours.sign(Leaves(letter), QueueEntry("id", "a@example.org", direction=direction)))
+
+
+@pytest.mark.parametrize("lines", [1, 60_000])
+def test_the_courier_signs_what_is_ours_and_never_what_came_from_outside(tmp_path: object, lines: int) -> None:
+    letter = LETTER + b"Mot dong dai.\r\n" * lines
+    for direction in ("submission", "internal"):
+        assert only(leaving(tmp_path, letter, direction) + letter, OURS).result is Result.PASS
+    assert leaving(tmp_path, letter, "inbound") == b""
+
+
+def test_what_cannot_be_signed_leaves_all_the_same(tmp_path: object) -> None:
+    assert leaving(tmp_path, LETTER + b"a\nb\r\n", "submission") == b""

@@ -48,6 +48,7 @@ _SPACED = re.compile(
     rf"(?<!\w)(?:{_GAP.join('TUY')}{_GAP}[Ệệ]{_GAP}T[ ._-]{{1,6}}|T{_GAP}[Ốố]{_GAP}I[ ._-]{{1,6}})?"
     rf"M{_GAP}[Ậậ]{_GAP}T(?!\w)"
 )
+_NEAR = re.compile(r"[Ậậ][ .\t_-]{0,3}[Tt](?!\w)")  # what every stamp has, and few lines
 _LEVEL_NAMED = re.compile(
     r"(?:độ|mức)(?: độ)?(?: bảo)? mật ?[:=–-] ?[\[(“\"]?(?:tuyệt mật|tối mật|mật)(?![ ]?\w)", re.IGNORECASE
 )
@@ -118,7 +119,7 @@ class Policy:
 
 def is_marked(text: str) -> bool:
     """Whether a document's text (NFC, a line as it is shown, cells set off by tabs) bears a stamp."""
-    if "MẬT" not in text.upper() and _SPACED.search(text) is None:
+    if _NEAR.search(text) is None:
         return False
     own: list[tuple[int, str, bool]] = []
     for index, line in enumerate(text.split("\n")):
@@ -139,6 +140,8 @@ def is_marked(text: str) -> bool:
 
 def is_marked_subject(subject: str) -> bool:
     """Whether a subject bears a stamp: before or behind the rest, in brackets, or spaced."""
+    if "ậ" not in subject.lower():
+        return False
     rest = _REPLY.sub("", subject.strip())
     patterns = (_SUBJECT, _SPACED, _LEVEL_NAMED, _BESIDE_NUMBER, _BESIDE_WORD)
     return any(p.search(each) is not None for each in (rest, _LIST_TAG.sub("", rest)) for p in patterns)

@@ -27,6 +27,7 @@ _BLANKS = re.compile(r"[\s\u00a0\u2000-\u200a\u202f\u3000]+")
 _WIDE_GAP = re.compile(r"[ \u00a0]*\t[ \t\u00a0]*|[ \u00a0\u3000]{4,}")
 _NO_WIDTH = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF])
 _CONTROL_LETTER = re.compile(rb"[\x01-\x06\x10-\x17\x19\x1c-\x1e]")  # capitals in VISCII, VPS and VN1
+_PLAIN = frozenset({"", "us-ascii", "utf-8", "iso-8859-1", "windows-1252"})
 _SHORT_LINE_OCTETS = 120
 _MAX_SHORT_LINES = 200
 _READ_OCTETS = 2 * 1024 * 1024
@@ -46,12 +47,14 @@ def texts_of(message: Message) -> Iterator[tuple[str, str]]:
 
 def readings_of(octets: bytes, label: str = "", *, is_html: bool = False) -> Iterator[str]:
     """What a person may read in `octets`: the likeliest text whole; of short unsure lines, every reading."""
+    if not is_html and label in _PLAIN and b"^" not in octets and _is_plain(octets):
+        yield octets.decode("ascii").replace("\r\n", "\n")
+        return
     text = Text(octets, label, is_html)
     truth = find_truth(text)
     whole = _whole(text, truth)
     yield clean(lines_of(whole) if is_html else whole)
-    is_plain = octets.isascii() and _CONTROL_LETTER.search(octets) is None
-    if truth.kind in (Kind.CONVERT, Kind.RELABEL) or (is_plain and b"^" not in octets):
+    if truth.kind in (Kind.CONVERT, Kind.RELABEL) or (_is_plain(octets) and b"^" not in octets):
         return
     if not octets.isascii() and truth.is_vietnamese and truth.kind is Kind.RIGHT:
         return
@@ -61,6 +64,10 @@ def readings_of(octets: bytes, label: str = "", *, is_html: bool = False) -> Ite
             yield clean(codec.decode(name, short, is_lenient=True))
     if b"^" in octets:
         yield clean(codec.decode("viqr", octets[:_READ_OCTETS], is_lenient=True))
+
+
+def _is_plain(octets: bytes) -> bool:
+    return octets.isascii() and _CONTROL_LETTER.search(octets) is None
 
 
 def clean(text: str) -> str:

@@ -21,7 +21,7 @@ STAMPED = [
     "Tối mật", "> MẬT", "M.Ậ.T", "Kính gửi anh,\n\nTUYỆT MẬT\n\nKế hoạch", "công văn MẬT số 15/UBND-NC",
     "ĐỘ MẬT: TUYỆT MẬT",
     "MẬT - KHẨN", "HỎA TỐC, TUYỆT MẬT", "TÀI LIỆU MẬT", "KHẨN/MẬT",
-    "MẬT Số: 12/QĐ", "ỦY BAN NHÂN DÂN\tCỘNG HÒA\nMẬT\tĐộc lập - Tự do", "Mức độ mật: Tuyệt mật",
+    "MẬT Số: 12/QĐ", "M     Ậ     T", "ỦY BAN NHÂN DÂN\tCỘNG HÒA\nMẬT\tĐộc lập - Tự do", "Mức độ mật: Tuyệt mật",
 ]  # fmt: skip
 UNSTAMPED = [
     "QUY CHẾ BẢO MẬT THÔNG TIN", "mật khẩu", "bảo mật", "mật độ dân số", "ĐỔI MẬT KHẨU", "Mật", "Trần Văn Mật",
@@ -71,7 +71,7 @@ def judge(octets: bytes, direction: Direction = Direction.SUBMISSION, **options:
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize("text", STAMPED)
 def test_stamps_in_text(text: str, form: Any) -> None:
-    if form == "NFC":
+    if form == "NFC" and "     " not in text:
         assert is_marked(text)
     verdict = judge(letter(b"Bao cao", unicodedata.normalize(form, text).encode() + b"\r\n"))
     assert isinstance(verdict, Reject)

@@ -18,8 +18,10 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import bdmta
 from bdmta.examine import codec
@@ -27,7 +29,7 @@ from bdmta.examine.bounds import Bounds
 from bdmta.examine.confine import Limits
 from bdmta.examine.errors import ExaminerError, NeedsWorker
 from bdmta.examine.inventory import Inventory
-from bdmta.examine.walk import take_inventory
+from bdmta.examine.walk import plain_text, take_inventory
 from bdmta.message import Message
 
 if TYPE_CHECKING:
@@ -115,6 +117,7 @@ class ExaminerPool:
         self._idle: asyncio.LifoQueue[_Worker] = asyncio.LifoQueue()
         self._all: set[_Worker] = set()
         self._kept: OrderedDict[bytes, Inventory] = OrderedDict()
+        self._of: WeakKeyDictionary[Message, Inventory] = WeakKeyDictionary()
         self._cached_letters = cached_letters
         self._under_way: dict[bytes, asyncio.Future[Inventory]] = {}
         self._executor = executor
@@ -156,7 +159,23 @@ class ExaminerPool:
         return tuple(worker.process.pid for worker in self._all)
 
     async def inventory(self, message: Message) -> Inventory:
-        """Every file in the letter. Raises ExaminerError when its worker was killed at a bound or died."""
+        """Every file in the letter. Raises ExaminerError when its worker was killed at a bound or died.
+
+        One policy after another asks about the same letter: the answer is kept with it while it lives.
+        """
+        inventory = self._of.get(message)
+        if inventory is None:
+            inventory = self._of[message] = await self._look(message)
+        return inventory
+
+    async def _look(self, message: Message) -> Inventory:
+        if len(message.octets) > INLINE_OCTETS:
+            try:
+                plain = await self._beside(partial(plain_text, bounds=self._bounds), message)
+            except NeedsWorker:
+                plain = None
+            if plain is not None:
+                return plain
         key = await self._key(message)
         known = self._kept.get(key)
         if known is not None:

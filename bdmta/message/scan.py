@@ -28,7 +28,7 @@ _KNOWN_ENCODINGS = transfer.IDENTITY | transfer.BASE64 | transfer.QUOTED_PRINTAB
 _DEFAULT_LIMITS = Limits()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Message:
     """One scanned letter."""
 

@@ -277,6 +277,7 @@ class BoxCore(BoxNumbers):
             gone = [state.columns.uid[row] for row in found.gone]
             state = without_rows(state, found.gone)
             state = with_arrived(state, found.arrived, {}, 0)
+            self.sync.follow(before, state, found)
             state = self.numbered(state, [*moved, *(letter.uid for letter in found.arrived)], gone)
         elif before.uidvalidity == 0:
             state = self.numbered(state, [], [])

@@ -45,6 +45,14 @@ class NameReader:
             self._uid_of_bases = state.bases
         return self._uid_of
 
+    def follow(self, before: State, after: State, gone: list[str], arrived: list[Arrived]) -> None:
+        """Carry `uid_of` over to the next state, instead of making it anew from all names."""
+        if self._uid_of_bases is before.bases:
+            for base in gone:
+                self._uid_of.pop(base, None)
+            self._uid_of.update((letter.base, letter.uid) for letter in arrived)
+            self._uid_of_bases = after.bases
+
     def from_scan(self, state: State) -> Names:
         """Compare the state with both directories. Raises FolderLost."""
         return self.compare(state, self.scan())

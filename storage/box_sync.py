@@ -76,6 +76,10 @@ class Sync:
         self._sort_known(state, names, found)
         return found
 
+    def follow(self, before: State, after: State, found: Found) -> None:
+        """The box has made `after` of `before` and `found`: carry over what is known by name."""
+        self._names.follow(before, after, [before.bases[row] for row in found.gone], found.arrived)
+
     def _confirm_by_scan(self, state: State, names: Names) -> None:
         """Look a second time: readdir misses entries while others rename, and a rename is two events, not one."""
         again = self._names.from_scan(state)

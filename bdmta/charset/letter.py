@@ -16,7 +16,7 @@ from bdmta.message import Header, Message, Part
 from bdmta.message.octets import find
 
 MAX_TEXT_OCTETS = 32 * 1024 * 1024  # a body beyond this is not converted
-_LOOK_OCTETS = 4 * 1024 * 1024
+_LOOK_OCTETS = 1024 * 1024  # several letters are looked at at once: the memory of an edge is bounded
 _ATTACHED_OCTETS = 256 * 1024
 _KNOWN_LETTER_BAR = 3.5  # for a header of a letter that certainly is Vietnamese
 _BODIES = frozenset({"text/plain", "text/html", "text/enriched", "text/calendar", "text/x-vcard"})

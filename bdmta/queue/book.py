@@ -32,6 +32,10 @@ class Book:
     def __contains__(self, entry_id: str) -> bool:
         return entry_id in self._waits
 
+    def waits(self, entry_id: str) -> Waits:
+        """What of the entry has not become due yet."""
+        return self._waits.get(entry_id, ())
+
     def ids(self) -> Iterator[str]:
         """Every entry's id."""
         return iter(self._waits)

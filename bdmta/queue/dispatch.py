@@ -112,7 +112,11 @@ class Dispatcher:
         """An entry as the spool has it now."""
         if entry.id in self._held:
             return  # ours; it is learnt when it is given back
-        self._book.set(entry.id, self._waits(entry), entry.priority)
+        known = self._waits(entry)
+        if self._clock.time() - float(entry.more.get("retry_at") or 0) < _LOOK_S:
+            for destination, _ in known:
+                self._revive(destination)
+        self._book.set(entry.id, known, entry.priority)
         self._wake.set()
 
     def forget(self, entry_id: str) -> None:
@@ -125,11 +129,11 @@ class Dispatcher:
 
     def _waits(self, entry: QueueEntry) -> tuple[tuple[str, float], ...]:
         found = waits(entry, self._carrier.destination)
-        if not found and not entry.more.get("held"):
+        if not found and not is_held(entry):
             return (("", entry.received_at),)  # nobody waits, and yet it is here: reports are left to send
         return found
 
-    def revive(self, destination: str) -> None:
+    def _revive(self, destination: str) -> None:
         """An operator wants another try now: what is known of the destination's failure does not count."""
         known = self._destinations.get(destination)
         if known is not None:

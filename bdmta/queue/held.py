@@ -126,7 +126,9 @@ class HeldEntries:
         return await asyncio.shield(held.outgoing[key])
 
     async def _made(self, held: Held, seven_bit: bool) -> Outgoing:
-        made: Outgoing = await self._off_loop(_prepare_seven_bit, held.letter) if seven_bit else held.prepared
+        made: Outgoing = held.prepared
+        if seven_bit:
+            made = await self._off_loop(_prepare_seven_bit, held.letter)
         signature = await self._signer.sign(made, held.entry) if self._signer is not None else b""
         return made.with_head(signature) if signature else made
 

@@ -173,7 +173,7 @@ class Courier:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 
     def reload(self) -> None:
-        """SIGHUP: the directory is looked at anew by itself."""
+        """SIGHUP: the directory is looked at anew by itself, as are the keys."""
         self._watch.current(look_now=True)
 
     async def stop(self) -> None:

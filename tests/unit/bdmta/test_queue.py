@@ -229,6 +229,23 @@ def test_a_held_letter_stays_and_a_locked_one_is_waited_for(tmp_path):
     asyncio.run(run())
 
 
+def test_two_destinations_of_a_letter_whose_lock_the_edge_still_holds(tmp_path):
+    async def run():
+        async with Sink() as sink:
+            async with QueueUnderTest(tmp_path, mx("a.example", "b.example"), port=sink.port) as queue:
+                entry = queue.put("x@a.example", "x@b.example", learn=False)
+                lock = queue.spool.lock(entry.id)
+                queue.dispatcher.learn(queue.spool.load(entry.id))
+                await queue.settle()
+                await queue.advance(0.005)  # one asks again sooner than the other
+                lock.release()
+                await queue.advance(0.5)
+                await queue.advance(0.5)
+                assert queue.ids() == []
+
+    asyncio.run(run())
+
+
 def test_a_letter_to_many_domains_is_one_entry_and_each_has_its_own_fate(tmp_path):
     async def run():
         names = [f"d{number}.example" for number in range(40)]

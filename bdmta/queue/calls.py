@@ -1,0 +1,152 @@
+"""What an operator does to the queue: the same functions for the command line and the web; each act is on record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from bdmta.directory.registry import Json, call
+from bdmta.directory.service import DirectoryService
+from bdmta.errors import BdmtaError, UsageError
+from bdmta.queue.ledger import dropped_fact
+from bdmta.queue.recipients import HELD, is_held, is_waiting, next_at
+from storage.errors import Corrupt, Locked, NotFound
+from storage.facts import FactWriter
+from storage.spool import EntryLock, Spool
+from storage.spool_entry import QueueEntry, QueueRecipient
+
+RETRY_AT = "retry_at"
+ALL = "all"
+_LOCK_S = 3.0
+_SHOWN_RECIPIENTS = 1000
+
+
+def shown(entry: QueueEntry, timezone: str) -> Json:
+    """One entry as `queue list --json` has it; `last_reply` is the newest."""
+    waiting = [recipient for recipient in entry.recipients if is_waiting(recipient)]
+    tried = [recipient for recipient in entry.recipients if recipient.state.get("last_at")]
+    newest = max(tried, key=lambda recipient: float(recipient.state["last_at"]), default=None)
+    at = min((next_at(recipient, entry) for recipient in waiting), default=None)
+    return {
+        "id": entry.id,
+        "sender": entry.sender,
+        "recipients": [recipient.address for recipient in waiting[:_SHOWN_RECIPIENTS]],
+        "attempts": max((int(recipient.state.get("attempts", 0)) for recipient in entry.recipients), default=0),
+        "next_attempt_at": None if at is None or is_held(entry) else _local(at, timezone),
+        "last_reply": newest.state.get("last_reply") if newest is not None else None,
+        "held": is_held(entry),
+        "received_at": _local(entry.received_at, timezone),
+        "size_octets": entry.size_octets,
+        "priority": entry.priority,
+        "direction": entry.direction,
+    }
+
+
+def shown_recipient(recipient: QueueRecipient, entry: QueueEntry, timezone: str) -> Json:
+    """One recipient as `queue show --json` has it."""
+    state = recipient.state
+    return {
+        "address": recipient.address,
+        "via": recipient.via or None,
+        "state": state.get("state", "waiting"),
+        "attempts": int(state.get("attempts", 0)),
+        "last_attempt_at": _local(float(state["last_at"]), timezone) if state.get("last_at") else None,
+        "next_attempt_at": _local(next_at(recipient, entry), timezone) if is_waiting(recipient) else None,
+        "last_reply": state.get("last_reply"),
+        "status": state.get("status"),
+        "host": state.get("host"),
+    }
+
+
+def _local(at: float, timezone: str) -> str:
+    return datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(timezone)).isoformat(timespec="seconds")
+
+
+def entries(spool: Spool) -> list[QueueEntry]:
+    """Every entry that can be read, oldest first; one that goes meanwhile is left out."""
+    found = []
+    for entry_id in spool.list():
+        try:
+            found.append(spool.load(entry_id))
+        except (NotFound, Corrupt):
+            continue
+    return found
+
+
+@call
+def queue_retry(service: DirectoryService, *, entry_id: str) -> list[str]:
+    """Try a letter now, or with "all" every one that is not held; the ids. The courier hears of it by the file."""
+    spool = Spool(service.queue_dir, service.clock)
+    ids = [entry.id for entry in entries(spool) if not is_held(entry)] if entry_id == ALL else [entry_id]
+    now = service.clock.time()
+    for one in ids:
+        try:
+            lock = _locked(spool, one)
+        except (BdmtaError, NotFound):
+            if entry_id == ALL:
+                continue  # it is being sent, or was
+            raise
+        with lock:
+            entry = spool.load(one)
+            recipients = tuple(
+                replace(r, state={**r.state, "next_at": now}) if is_waiting(r) else r for r in entry.recipients
+            )
+            spool.update(replace(entry, recipients=recipients, more={**entry.more, RETRY_AT: now}), lock)
+    service.note_act("queue retry", entry_id)
+    return ids
+
+
+@call
+def queue_hold(service: DirectoryService, *, entry_id: str) -> None:
+    """Keep a letter back until it is released; it does not age away meanwhile."""
+    _mark(service, entry_id, is_to_be_held=True)
+
+
+@call
+def queue_release(service: DirectoryService, *, entry_id: str) -> None:
+    """Let a letter that is held go on."""
+    _mark(service, entry_id, is_to_be_held=False)
+
+
+def _mark(service: DirectoryService, entry_id: str, *, is_to_be_held: bool) -> None:
+    spool = Spool(service.queue_dir, service.clock)
+    with _locked(spool, entry_id) as lock:
+        entry = spool.load(entry_id)
+        if is_held(entry) == is_to_be_held:
+            raise BdmtaError(f"{entry_id}: is {'held already' if is_to_be_held else 'not held'}")
+        more = {key: value for key, value in entry.more.items() if key != HELD}
+        spool.update(replace(entry, more={**more, HELD: True} if is_to_be_held else more), lock)
+    service.note_act("queue hold" if is_to_be_held else "queue release", entry_id)
+
+
+@call
+def queue_drop(service: DirectoryService, *, entry_id: str) -> list[str]:
+    """Take a letter out for good; its sender is not told. The recipients it did not reach."""
+    spool = Spool(service.queue_dir, service.clock)
+    with _locked(spool, entry_id):
+        entry = spool.load(entry_id)
+        waiting = [recipient for recipient in entry.recipients if is_waiting(recipient)]
+        writer = FactWriter(service.facts_dir, service.clock, "queue")
+        try:
+            writer.write([dropped_fact(entry, r, service.actor, service.clock.time()) for r in waiting])
+        finally:
+            writer.close()
+        service.note_act("queue drop", entry_id)
+        spool.remove(entry_id)
+    return [recipient.address for recipient in waiting]
+
+
+def _locked(spool: Spool, entry_id: str) -> EntryLock:
+    """The entry for ourselves, once an attempt that is under way has ended; BdmtaError when it does not end soon."""
+    if entry_id.startswith("x-"):
+        raise UsageError(f"{entry_id}: is a delivery to mailboxes here, which cannot be changed")
+    end = time.monotonic() + _LOCK_S
+    while True:
+        try:
+            return spool.lock(entry_id)
+        except Locked:
+            if time.monotonic() >= end:
+                raise BdmtaError(f"{entry_id}: is being sent at this moment; try again") from None
+            time.sleep(0.05)

@@ -9,7 +9,6 @@ from bdmta.imap.errors import No
 from bdmta.imap.fetch_items import FetchItem, parse_fetch_items, parse_fetch_modifiers, plain_item
 from bdmta.imap.fetch_rows import BIG_OCTETS, Plan, plan_of, render_rows, render_streamed
 from bdmta.imap.render_flags import flag_lines
-from bdmta.imap.section import Span
 from bdmta.imap.sequence import SequenceSet, parse_sequence_set
 from bdmta.imap.session import Session
 from bdmta.imap.syntax import BadSyntax, Cursor
@@ -17,7 +16,6 @@ from storage.box import View
 from storage.box_types import SEEN
 
 _FLUSH_OCTETS = 262_144
-_READ_FACT_S = 10.0
 
 
 async def fetch(session: Session, cursor: Cursor) -> bytes:
@@ -85,16 +83,8 @@ async def _mark_seen(session: Session, view: View, rows: Sequence[int], items: S
     if not unseen:
         return ()
     changed = await session.run(view.store, unseen, "+", SEEN)
-    note_read(session, view, len(unseen))
+    session.note_read(view, len(unseen))
     return changed.rows
-
-
-def note_read(session: Session, view: View, count: int) -> None:
-    """A person reads here (Điều 14); told every ten seconds at most."""
-    now = session.server.clock.monotonic()
-    if count and now - session.read_told_at >= _READ_FACT_S:
-        session.read_told_at = now
-        session.fact("read", folder=view.box.name, count=count)
 
 
 async def _send_rows(session: Session, view: View, plan: Plan, rows: Sequence[int]) -> int:
@@ -134,9 +124,13 @@ def _slices(view: View, plan: Plan, rows: Sequence[int]) -> Iterator[Sequence[in
 
 async def _stream(session: Session, view: View, plan: Plan, row: int) -> int:
     """One large letter, in pieces; 1 when it is gone."""
-    pieces = await session.run(render_streamed, view, plan, row)
-    if pieces is None:
+    uid = view.columns.uid[row]
+    known = session.last_letter[1] if session.last_letter is not None and session.last_letter[0] == uid else None
+    rendered = await session.run(render_streamed, view, plan, row, known)
+    if rendered is None:
         return 1
+    letter, pieces = rendered
+    session.last_letter = (uid, letter)
     for piece in pieces:
         if isinstance(piece, bytes):
             session.send(piece)
@@ -146,6 +140,3 @@ async def _stream(session: Session, view: View, plan: Plan, row: int) -> int:
             await session.wire.flush()
     await session.wire.flush()
     return 0
-
-
-__all__ = ["Span", "fetch", "note_read", "uid_fetch"]

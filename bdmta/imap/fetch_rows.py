@@ -159,26 +159,28 @@ def _with_texts(plan: Plan, template: bytes, values: list[Any], texts: list[Any]
     return b"".join(pieces)
 
 
-def render_streamed(view: View, plan: Plan, row: int) -> list[bytes | Span] | None:
-    """The answer for one large letter: octets, and spans to be read piece by piece. None when it is gone."""
+def render_streamed(view: View, plan: Plan, row: int, known: Letter | None) -> tuple[Letter, list[bytes | Span]] | None:
+    """The answer for one large letter: octets, and spans to be read piece by piece. None when it is gone.
+
+    `known`: the letter as an earlier call returned it; clients ask for large ones a part at a time.
+    """
     rows = range(row, row + 1)
     uids = column(view.columns.uid, rows)
     ready = view.box.rendered(uids, *plan.rendered) if plan.rendered else None
     try:
-        letter = Letter(view.box.octets(uids[0]))
+        letter = known or Letter(view.box.octets(uids[0]))
     except NotFound:
         return None
     if ready is not None and ready[0] is None:
         return None
     template, values = _heads(view, plan, rows, ready)
     pieces: list[bytes | Span] = [template % tuple(value[0] for value in values)]
-    is_first = not plan.plain
+    gap = b" " if plan.plain else b""
     for item, span in zip(plan.sections, spans_of(letter, plan), strict=True):
-        gap = b"" if is_first else b" "
-        is_first = False
         if span is None:
             pieces.append(gap + item.label + b" NIL")
-            continue
-        pieces += [gap + item.label + b" {%d}\r\n" % len(span), span]
+        else:
+            pieces += [gap + item.label + b" {%d}\r\n" % len(span), span]
+        gap = b" "
     pieces.append(b")\r\n")
-    return pieces
+    return letter, pieces

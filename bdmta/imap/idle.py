@@ -12,6 +12,7 @@ async def idle(session: Session, cursor: Cursor) -> bytes:
     """Tell until the client says DONE. The session's idle time runs meanwhile (30 minutes)."""
     session.send(b"+ idling\r\n")
     session.push_alerts()
+    session.last_letter = None
     while not session.wire.has_line():
         await session.refresh()
         session.tell_changes(expunge=True)

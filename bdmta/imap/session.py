@@ -24,6 +24,7 @@ from storage.errors import NotFound, StoreError
 T = TypeVar("T")
 MAX_BAD_COMMANDS = 50
 _LITERAL_AFTER_LOGIN = 65_536
+_READ_FACT_S = 10.0
 
 
 class Wire(Protocol):
@@ -94,8 +95,8 @@ class Session:
     """States of RFC 3501 §3: `mailbox` None is not authenticated, `view` None nothing selected."""
 
     __slots__ = (
-        "account", "alerts", "bad_count", "closing", "commands", "condstore", "failures", "mailbox", "read_told_at",
-        "server", "tag", "utf8", "view", "wire", "withheld",
+        "account", "alerts", "bad_count", "closing", "commands", "condstore", "failures", "last_letter", "mailbox",
+        "read_told_at", "server", "tag", "utf8", "view", "wire", "withheld",
     )  # fmt: skip
 
     def __init__(self, server: ImapServer, wire: Wire, commands: Commands) -> None:
@@ -113,6 +114,7 @@ class Session:
         self.bad_count = 0
         self.closing = False
         self.read_told_at = -1e9
+        self.last_letter: tuple[int, Any] | None = None  # UID and `section.Letter` of the last large one
         self.tag = b""  # of the command that is being answered
 
     # -- what the verbs use
@@ -156,6 +158,7 @@ class Session:
     def close_view(self) -> None:
         """Leave the selected folder."""
         view, self.view = self.view, None
+        self.last_letter = None
         if view is not None:
             view.close()
 
@@ -177,6 +180,13 @@ class Session:
             )
         except OSError as error:
             self.server.log.error("fact not written", fact=event, error=str(error))
+
+    def note_read(self, view: View, count: int) -> None:
+        """A person reads here (Điều 14); told every ten seconds at most."""
+        now = self.server.clock.monotonic()
+        if count and now - self.read_told_at >= _READ_FACT_S:
+            self.read_told_at = now
+            self.fact("read", folder=view.box.name, count=count)
 
     # -- what changed
 

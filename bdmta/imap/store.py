@@ -11,7 +11,7 @@ from bdmta.imap.sequence import parse_sequence_set, render_set
 from bdmta.imap.session import Session
 from bdmta.imap.syntax import BadSyntax, Cursor
 from storage.box import View
-from storage.box_types import Changed
+from storage.box_types import SEEN, Changed
 
 _CHANGES = {"FLAGS": "=", "+FLAGS": "+", "-FLAGS": "-"}
 
@@ -42,7 +42,10 @@ async def _store(session: Session, cursor: Cursor, *, by_uid: bool) -> bytes:
     rows = wanted.rows(view.columns.uid, by_uid=by_uid)
     if view.read_only:
         raise No("[READ-ONLY] The folder was opened with EXAMINE")
+    before = view.columns.flags
     changed = await session.run(_change, view, rows, change, flags, keywords, unchanged_since)
+    if change != "-" and flags & SEEN:
+        session.note_read(view, sum(1 for row in changed.rows if not before[row] & SEEN))
     session.tell_keywords()
     with_modseq = session.condstore
     if changed.rows and (with_modseq or not is_silent):

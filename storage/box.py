@@ -49,6 +49,7 @@ from storage.box_view import View
 from storage.clock import Clock
 from storage.errors import NotFound
 from storage.index import Index
+from storage.index_workers import Workers
 from storage.inotify import Watcher
 
 __all__ = [
@@ -87,8 +88,8 @@ class QuotaKeeper(Protocol):
 class Mailboxes:
     """Every mailbox this process has open; one object a process.
 
-    `executor` runs the blocking calls, `builders` (processes, or None: the executor's threads) the first reading of
-    many letters.
+    `executor` runs the blocking calls, `builders` the first reading of many letters: by default processes that are made
+    when needed and go when idle.
     """
 
     def __init__(
@@ -106,7 +107,8 @@ class Mailboxes:
         self.clock = clock
         self.host = host
         self.executor = executor
-        self.builders = builders
+        self._own_builders = Workers(min(2, os.cpu_count() or 1)) if builders is None else None
+        self.builders = builders or self._own_builders
         self.quota = quota
         self.watcher = Watcher()
         self._open_indexes_count = open_indexes_count
@@ -156,6 +158,8 @@ class Mailboxes:
         self._mailboxes.clear()
         self._idle.clear()
         self.watcher.close()
+        if self._own_builders is not None:
+            self._own_builders.shutdown()
 
     def unique_base(self) -> str:
         """The unique part of a new file name (maildir's rule): never given twice by any process of any host."""

@@ -13,7 +13,7 @@ from bdmta.message.scan import scan
 from bdmta.message.words import header_text
 from bdmta.render.date import sent
 from bdmta.render.envelope import envelope
-from bdmta.render.structure import body_structure
+from bdmta.render.structure import body_structures
 from bdmta.render.subject import base_subject
 from bdmta.render.text import Fold, field_text, fold, fold_without_marks, header_for_search, text_for_search
 from storage.box_types import IndexRules, Octets, Rendered
@@ -50,11 +50,12 @@ def _render(octets: Octets, folded: Fold) -> Rendered:
     moment = sent(values.get("date", b""))
     ids = _MESSAGE_ID.findall(values.get("message-id", b""))
     text, spans = text_for_search(message, folded)
+    body, bodystructure = body_structures(message.root)
     return Rendered(
         header_octets=message.body_start,
         envelope=envelope(headers),
-        body=body_structure(message.root, extended=False),
-        bodystructure=body_structure(message.root, extended=True),
+        body=body,
+        bodystructure=bodystructure,
         subject=folded(subject),
         from_=field_text(headers, "from", folded),
         to=field_text(headers, "to", folded),

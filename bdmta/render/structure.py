@@ -6,57 +6,90 @@ The depth is bounded by the scan (20), so recursion is.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import quote
 
 from bdmta.message.parameters import Field
 from bdmta.message.part import Part
 from bdmta.render.envelope import envelope
-from bdmta.render.string import nstring, string, unfolded
+from bdmta.render.string import string, unfolded
 
 _VALUE_OCTETS = 8192
+_KEPT_CHARACTERS = 64
 _SECTION = re.compile(r"([^*]+)\*([0-9]{1,4})(\*?)")
+_PLAIN_FIELDS = frozenset({"content-id", "content-description", "content-md5", "content-location", "content-language"})
 _US_ASCII = b'("charset" "us-ascii")'
 _NO_PART = b'("text" "plain" ("charset" "us-ascii") NIL NIL "7bit" 0 0'
 
 
-def body_structure(part: Part, *, extended: bool) -> bytes:
-    """Return BODYSTRUCTURE, or BODY without the extension data."""
+def body_structures(part: Part) -> tuple[bytes, bytes]:
+    """Return BODY and BODYSTRUCTURE: the same but for the extension data, made in one walk."""
     if part.is_multipart:
-        return _multipart(part, extended)
+        return _multipart(part)
+    said = _said(part)
     main, _, sub = part.media_type.partition("/")
-    field = _type_field(part)
     head = b"%b %b %b %b %b %b %d" % (
-        string(main.encode("utf-8", "replace")),
-        string(sub.encode("utf-8", "replace")),
-        _parameters(field) or (_US_ASCII if main == "text" else b"NIL"),
-        _value(part, "content-id"),
-        _value(part, "content-description"),
-        string(part.transfer_encoding.encode("utf-8", "replace") or b"7bit"),
+        _token(main),
+        _token(sub),
+        _parameters(_type_field(part)) or (_US_ASCII if main == "text" else b"NIL"),
+        said.get("content-id", b"NIL"),
+        said.get("content-description", b"NIL"),
+        _token(part.transfer_encoding) if part.transfer_encoding else b'"7bit"',
         part.size_octets,
     )
+    tail = b"%b %b" % (said.get("content-md5", b"NIL"), _extension(part, said))
     if part.letter is not None and part.children:
         root = part.children[0]
-        head += b" %b %b %d" % (envelope(root.headers), body_structure(root, extended=extended), part.line_count())
-    elif main == "text":
+        inner, lines = envelope(root.headers), part.line_count()
+        body, structure = body_structures(root)
+        return b"(%b %b %b %d)" % (head, inner, body, lines), b"(%b %b %b %d %b)" % (
+            head,
+            inner,
+            structure,
+            lines,
+            tail,
+        )
+    if main == "text":
         head += b" %d" % part.line_count()
-    if not extended:
-        return b"(%b)" % head
-    return b"(%b %b %b)" % (head, _value(part, "content-md5"), _extension(part))
+    return b"(%b)" % head, b"(%b %b)" % (head, tail)
 
 
-def _multipart(part: Part, extended: bool) -> bytes:
-    children = b"".join(body_structure(child, extended=extended) for child in part.children)
-    if not children:  # a multipart must have one; an empty text stands in, as with Dovecot
-        children = _NO_PART + (b" NIL NIL NIL NIL)" if extended else b")")
-    sub = string(part.media_type.partition("/")[2].encode("utf-8", "replace"))
-    if not extended:
-        return b"(%b %b)" % (children, sub)
-    return b"(%b %b %b %b)" % (children, sub, _parameters(_type_field(part)) or b"NIL", _extension(part))
+def _multipart(part: Part) -> tuple[bytes, bytes]:
+    pairs = [body_structures(child) for child in part.children]
+    if not pairs:  # a multipart must have one; an empty text stands in, as with Dovecot
+        pairs = [(_NO_PART + b")", _NO_PART + b" NIL NIL NIL NIL)")]
+    sub = _token(part.media_type.partition("/")[2])
+    tail = b"%b %b" % (_parameters(_type_field(part)) or b"NIL", _extension(part, _said(part)))
+    body = b"".join([one for one, _ in pairs])
+    structure = b"".join([one for _, one in pairs])
+    return b"(%b %b)" % (body, sub), b"(%b %b %b)" % (structure, sub, tail)
 
 
-def _extension(part: Part) -> bytes:
+def _token(text: str) -> bytes:
+    """Return a word of a field as a string; the usual ones are kept."""
+    return _short_token(text) if len(text) <= _KEPT_CHARACTERS else string(text.encode("utf-8", "replace"))
+
+
+@lru_cache(maxsize=512)
+def _short_token(text: str) -> bytes:
+    return string(text.encode("utf-8", "replace"))
+
+
+def _said(part: Part) -> dict[str, bytes]:
+    """The part's plain Content fields, the first of each name, as strings."""
+    out: dict[str, bytes] = {}
+    for header in part.headers:
+        name = header.name
+        if name[:8] == "content-" and name in _PLAIN_FIELDS and name not in out:
+            out[name] = string(unfolded(header.value[:_VALUE_OCTETS]))
+    return out
+
+
+def _extension(part: Part, said: dict[str, bytes]) -> bytes:
     """Disposition, language, location."""
-    return b"%b %b %b" % (_disposition(part), _language(part), _value(part, "content-location"))
+    if not part.dispositions and not said:
+        return b"NIL NIL NIL"
+    return b"%b %b %b" % (_disposition(part), _language(part), said.get("content-location", b"NIL"))
 
 
 def _type_field(part: Part) -> Field | None:
@@ -102,17 +135,12 @@ def _disposition(part: Part) -> bytes:
     if not part.dispositions:
         return b"NIL"
     field = part.dispositions[0]
-    return b"(%b %b)" % (string(field.token.encode("utf-8", "replace")), _parameters(field) or b"NIL")
+    return b"(%b %b)" % (_token(field.token), _parameters(field) or b"NIL")
 
 
 def _language(part: Part) -> bytes:
-    header = part.first("content-language") if part.headers else None
+    header = part.first("content-language")
     if header is None:
         return b"NIL"
     tags = [tag.strip() for tag in unfolded(header.value[:_VALUE_OCTETS]).split(b",") if tag.strip()][:50]
     return b"(%b)" % b" ".join(map(string, tags)) if tags else b"NIL"
-
-
-def _value(part: Part, name: str) -> bytes:
-    header = part.first(name) if part.headers else None
-    return nstring(None if header is None else unfolded(header.value[:_VALUE_OCTETS]))

@@ -20,7 +20,22 @@ Fold = Callable[[str], str]
 TEXT_OCTETS_MAX = 1 << 20  # decoded text of a letter that SEARCH BODY looks at
 SUBJECT_CHARACTERS_MAX = 4096
 _FIELD_CHARACTERS_MAX = 16_384
-_NOT_ASCII_BASED = ("utf-7", "utf7", "utf-16", "utf-32", "iso-2022", "iso2022", "hz", "cp037", "ebcdic")
+_NOT_ASCII_BASED = (
+    b"utf-7",
+    b"utf7",
+    b"utf-16",
+    b"utf-32",
+    b"utf16",
+    b"utf32",
+    b"iso-2022",
+    b"iso2022",
+    b"hz",
+    b"cp037",
+    b"cp500",
+    b"cp1026",
+    b"cp1140",
+    b"ebcdic",
+)
 _ENTITIES = re.compile(rb"&(?:#|[A-Za-z]{1,2}(?:grave|acute|circ|tilde|uml|horn|breve);)")
 _STRIP = {ord("đ"): "d", ord("ð"): "d"}
 
@@ -83,10 +98,21 @@ def text_for_search(message: Message, folded: Fold) -> tuple[str | None, tuple[i
 
 def _is_plain(part: Part, end: int) -> bool:
     """Whether the part's octets, in lower case, are its folded text."""
-    if part.transfer_encoding not in transfer.IDENTITY or part.charset.startswith(_NOT_ASCII_BASED):
+    if part.transfer_encoding not in transfer.IDENTITY or _is_of_other_octets(part):
         return False
     octets = cut(part.octets, part.body_start, end)
     return octets.isascii() and not (part.media_type == "text/html" and _ENTITIES.search(octets) is not None)
+
+
+def _is_of_other_octets(part: Part) -> bool:
+    """Whether some reading of the charset writes ASCII's octets for other letters (UTF-7, ISO-2022, EBCDIC)."""
+    return any(
+        value.strip(b'" \t').lower().startswith(_NOT_ASCII_BASED)
+        for field in part.types
+        for parameter in field.parameters
+        if parameter.name.startswith("charset")
+        for value in parameter.values
+    )
 
 
 def _decoded(part: Part, max_octets: int) -> str:

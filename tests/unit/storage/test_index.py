@@ -117,7 +117,7 @@ def test_an_index_in_use_is_not_closed(index: Index) -> None:
 
 
 def test_changes_have_one_order_for_all_processes(index: Index) -> None:
-    """One process numbers; another that sees the same later takes the numbers over; what it alone knows gets new ones."""
+    """What one process numbered, another takes over when it sees it later; what it alone knows gets new numbers."""
     with index.writing() as connection:
         number = folder(connection)
 

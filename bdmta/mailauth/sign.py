@@ -12,7 +12,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
@@ -49,7 +49,7 @@ class Signer:
 
     def __init__(
         self, folder: str, selector: str, domains: Callable[[], Iterable[str]], clock: Clock,
-        executor: Executor | None = None,
+        executor: Executor | None = None, log: Any = None,
     ) -> None:  # fmt: skip
         """`folder`, `selector`: those of `[dkim]`; `domains`: the local domains, asked for with every letter."""
         self._folder = folder
@@ -57,6 +57,7 @@ class Signer:
         self._domains = domains
         self._clock = clock
         self._executor = executor
+        self._log = log
         self._stamp: tuple[int, ...] = ()
         self._looked_at = float("-inf")
         self._ring = Keyring(folder, selector)
@@ -86,8 +87,14 @@ class Signer:
         now = self._clock.monotonic()
         if now - self._looked_at >= 5.0:
             self._looked_at = now
-            if self._stamp_now() != self._stamp:
-                self.reload()
+            stamp = self._stamp_now()
+            if stamp != self._stamp:
+                try:
+                    self.reload()
+                except BdmtaError as error:
+                    self._stamp = stamp
+                    if self._log is not None:
+                        self._log.error("keys not read anew, the old ones sign on", reason=str(error))
 
     async def sign(self, letter: Octets | Sequence[Octets]) -> bytes:
         """The DKIM-Signature fields to put on top of the letter, each with its CRLF; b"" when it is not ours to sign.

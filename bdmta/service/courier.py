@@ -98,7 +98,9 @@ class Courier:
         """Our signature; None, and an error in the log, when the keys cannot be read: mail leaves all the same."""
         dkim = self._site.config.dkim
         try:
-            signer = Signer(dkim.dir, dkim.selector, lambda: self._watch.current().domains, self._clock, self._executor)
+            signer = Signer(
+                dkim.dir, dkim.selector, lambda: self._watch.current().domains, self._clock, self._executor, self._log
+            )
         except BdmtaError as error:
             self._log.error("letters leave unsigned", reason=str(error))
             return None

@@ -20,7 +20,10 @@ from storage.maildir import folder_dir, list_folders
 from tests.unit.storage.box_support import World, letter, to_store
 
 IMAP = "/usr/lib/dovecot/imap"
-pytestmark = pytest.mark.skipif(not os.path.exists(IMAP), reason="Dovecot is not installed")
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(not os.path.exists(IMAP), reason="Dovecot is not installed"),
+]
 CONF = """
 base_dir = {root}/run
 state_dir = {root}/run

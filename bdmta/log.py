@@ -16,7 +16,10 @@ def configure(level: str, form: str, **bound: Any) -> Any:
     if form == "json":
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False)
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False,
+            exception_formatter=structlog.dev.plain_traceback,  # rich's would show local variables: letters' octets
+        )  # fmt: skip
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

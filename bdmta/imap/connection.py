@@ -16,6 +16,7 @@ from bdmta.imap.verbs import COMMANDS
 from storage.box import View
 
 OUT_OCTETS = 65_536
+FAIR_S = 0.01
 NEVER = float("inf")
 _HANDSHAKE_S = 30.0
 _WRITE_S = 300.0  # for the peer to take what it asked for
@@ -26,7 +27,8 @@ class Connection(asyncio.Protocol):
     """What is sent and taken; `protocol.ImapProtocol` adds the life of the connection."""
 
     __slots__ = (
-        "_can_write", "_is_idle", "_is_paused", "_loop", "_out", "_transport", "_waiter", "_wake_at", "_write_waiter",
+        "_can_write", "_is_idle", "_is_paused", "_loop", "_out", "_slice_at",
+        "_transport", "_waiter", "_wake_at", "_write_waiter",
         "bounds", "deadline", "framer", "has_tls", "remote_ip", "server", "session",
     )  # fmt: skip
 
@@ -45,6 +47,7 @@ class Connection(asyncio.Protocol):
         self._can_write = True
         self._is_paused = False
         self._is_idle = False  # within IDLE: changes and notices may be told at once
+        self._slice_at = 0.0  # when the loop was last given to others
         self._wake_at = NEVER  # when it says again that it lives
         self.session = Session(server, self, COMMANDS)
 
@@ -77,6 +80,12 @@ class Connection(asyncio.Protocol):
         """Queue octets."""
         self._out.append(octets)
 
+    async def be_fair(self) -> None:
+        """Neither a flood of commands nor a large answer holds the loop."""
+        if self._loop.time() - self._slice_at > FAIR_S:
+            await asyncio.sleep(0)
+            self._slice_at = self._loop.time()
+
     async def flush(self) -> None:
         """Write what is queued; wait while the peer does not take it."""
         transport = self._transport
@@ -86,6 +95,7 @@ class Connection(asyncio.Protocol):
             octets = self._out[0] if len(self._out) == 1 else b"".join(self._out)
             self._out.clear()
             transport.write(octets)
+            await self.be_fair()
         if not self._can_write:
             self.deadline = self._loop.time() + _WRITE_S
             self._write_waiter = self._loop.create_future()

@@ -18,13 +18,12 @@ from bdmta.imap.session import alert_line
 from bdmta.limits.network import network_of
 
 _IN_OCTETS = 262_144
-_FAIR_S = 0.02
 
 
 class ImapProtocol(Connection):
     """A connection and its session."""
 
-    __slots__ = ("_admits", "_entered", "_is_ending", "_slice_at", "_worker")
+    __slots__ = ("_admits", "_entered", "_is_ending", "_worker")
 
     def __init__(self, server: ImapServer, *, implicit_tls: bool, admits: Callable[[str], bool] | None) -> None:
         super().__init__(server, has_tls=implicit_tls)
@@ -32,7 +31,6 @@ class ImapProtocol(Connection):
         self._worker: asyncio.Task[None] | None = None
         self._entered = False
         self._is_ending = False  # the peer has closed its side
-        self._slice_at = 0.0
 
     # -- life of the connection
 
@@ -105,6 +103,11 @@ class ImapProtocol(Connection):
         if self._worker is None or self._is_idle:
             self._last_words("Server shutting down")
 
+    def abort(self) -> None:
+        """The end, whatever is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def _last_words(self, why: str) -> None:
         transport = self._transport
         if transport is None:
@@ -139,7 +142,7 @@ class ImapProtocol(Connection):
                     raise Bye("" if session.closing else "Server shutting down")
                 if len(self._out) > 64:
                     await self.flush()
-                await self._be_fair()
+                await self.be_fair()
                 event = self.framer.next()
                 if event is None:
                     await self.flush()
@@ -168,12 +171,6 @@ class ImapProtocol(Connection):
             settings.idle_timeout_s if self.session.mailbox is not None else settings.login_timeout_s
         )
         self._resume()
-
-    async def _be_fair(self) -> None:
-        """A pipelined flood does not hold the loop."""
-        if self._loop.time() - self._slice_at > _FAIR_S:
-            await asyncio.sleep(0)
-            self._slice_at = self._loop.time()
 
     async def _handle(self, event: Command | Announced | TooLong) -> None:
         if isinstance(event, Command):

@@ -67,12 +67,15 @@ async def _search(session: Session, cursor: Cursor, *, by_uid: bool) -> bytes:
     with_modseq, with_return = session.offers("CONDSTORE"), session.offers("ESEARCH")
     program = _program(session, lambda: parse_search(cursor, allow_modseq=with_modseq, allow_return=with_return))
     at = _looked(session)
-    rows = await session.run(matching_rows, at, program.key)
-    if program.returns is None:
-        session.send(_numbers(b"SEARCH", at, rows, by_uid=by_uid) + _modseq(at, rows, program) + b"\r\n")
-    else:
-        session.send(_esearch(session.tag, at, rows, program, by_uid=by_uid))
+    session.send(await session.run(_search_line, at, program, session.tag, by_uid))
     return b"OK Searched"
+
+
+def _search_line(at: Looked, program: SearchProgram, tag: bytes, by_uid: bool) -> bytes:
+    rows = matching_rows(at, program.key)
+    if program.returns is None:
+        return _numbers(b"SEARCH", at, rows, by_uid=by_uid) + _modseq(at, rows, program) + b"\r\n"
+    return _esearch(tag, at, rows, program, by_uid=by_uid)
 
 
 def _numbers(name: bytes, at: Looked, rows: Sequence[int], *, by_uid: bool) -> bytes:
@@ -119,13 +122,13 @@ async def _sort(session: Session, cursor: Cursor, *, by_uid: bool) -> bytes:
     with_modseq = session.offers("CONDSTORE")
     program = _program(session, lambda: parse_charset_and_search(cursor, allow_modseq=with_modseq))
     at = _looked(session)
-    rows = await session.run(_found_and_sorted, at, program, keys)
-    session.send(_numbers(b"SORT", at, rows, by_uid=by_uid) + _modseq(at, rows, program) + b"\r\n")
+    session.send(await session.run(_sort_line, at, program, keys, by_uid))
     return b"OK Sorted"
 
 
-def _found_and_sorted(at: Looked, program: SearchProgram, keys: Sequence[SortKey]) -> list[int]:
-    return sorted_rows(at, matching_rows(at, program.key), keys)
+def _sort_line(at: Looked, program: SearchProgram, keys: Sequence[SortKey], by_uid: bool) -> bytes:
+    rows = sorted_rows(at, matching_rows(at, program.key), keys)
+    return _numbers(b"SORT", at, rows, by_uid=by_uid) + _modseq(at, rows, program) + b"\r\n"
 
 
 async def _thread(session: Session, cursor: Cursor, *, by_uid: bool) -> bytes:

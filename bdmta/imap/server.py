@@ -130,6 +130,19 @@ class ImapServer:
             self._sweeper.cancel()
             self._sweeper = None
 
+    async def drain(self, grace_s: float) -> None:
+        """No new sessions; those that wait end now, those at work behind their command, the rest when time is up."""
+        loop = asyncio.get_running_loop()
+        self.draining = True
+        for protocol in list(self.live):
+            protocol.shut_down()
+        end_at = loop.time() + grace_s
+        while self.live and loop.time() < end_at:  # noqa: ASYNC110 - once in a process's life
+            await asyncio.sleep(0.02)
+        for protocol in list(self.live):
+            protocol.abort()
+        await asyncio.sleep(0)
+
     def _sweep(self) -> None:
         """One timer for all sessions: an idle one costs none of its own."""
         loop = asyncio.get_running_loop()

@@ -124,6 +124,11 @@ class Pop3Protocol(asyncio.Protocol):
         if self._worker is None:
             self._last_words("[SYS/TEMP] Server shutting down")
 
+    def abort(self) -> None:
+        """The end, whatever is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+
     def _last_words(self, why: str) -> None:
         transport = self._transport
         if transport is None:

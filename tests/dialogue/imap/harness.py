@@ -219,12 +219,7 @@ class MailServer:
         await self._stop.wait()
         for server in servers:
             server.close()
-        for protocol in [*self.imap.live, *self.pop3.live]:
-            protocol.shut_down()
-        for _ in range(200):
-            if not self.imap.live and not self.pop3.live:
-                break
-            await asyncio.sleep(0.01)
+        await asyncio.gather(self.imap.drain(2), self.pop3.drain(2))
         await boxes.run(boxes.close)
         executor.shutdown()
 

@@ -32,6 +32,7 @@ _MAX_TTL_S = 86_400
 _MAX_NEGATIVE_TTL_S = 900
 _FAILURE_TTL_S = 5.0  # a dead server costs the first question its time, not each of the questions behind it
 _MAX_RECORDS = 256
+_MAX_QUESTIONS = 256  # under way at once; more would only drown the name server's socket
 _EDNS_OCTETS = 1232  # what passes unfragmented everywhere (DNS flag day 2020)
 
 
@@ -97,6 +98,7 @@ class Resolver:
         self._cache: OrderedDict[tuple[str, str], tuple[float, Outcome[Any]]] = OrderedDict()
         self._cache_count = cache_count
         self._flights: dict[tuple[str, str], asyncio.Future[Outcome[Any]]] = {}
+        self._room = asyncio.Semaphore(_MAX_QUESTIONS)
         self._asker = _asker(servers, self._timeout_s) if servers else None
         self.is_off = not servers
         """No server is configured: every question is answered `Missing.NOT_ASKED` at once."""
@@ -154,7 +156,7 @@ class Resolver:
     async def _fetch(self, asker: dns.asyncresolver.Resolver, key: tuple[str, str]) -> Outcome[Any]:
         outcome: Outcome[Any]
         try:
-            async with asyncio.timeout(self._timeout_s + 0.5):
+            async with asyncio.timeout(self._timeout_s + 0.5), self._room:
                 outcome, ttl_s = await self._resolve(asker, *key)
         except TimeoutError:
             outcome, ttl_s = TempFail("no answer in time"), _FAILURE_TTL_S

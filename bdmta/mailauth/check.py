@@ -12,6 +12,7 @@ from bdmta.clock import Clock
 from bdmta.dns import Resolver
 from bdmta.envelope import Envelope
 from bdmta.mailauth import dkim, dmarc, spf
+from bdmta.mailauth.publicsuffix import is_public_suffix
 from bdmta.mailauth.results import (
     NOTHING_KNOWN,
     AuthResults,
@@ -41,6 +42,8 @@ class MailAuth:
         self._exempt = exempt
         self._total_s = total_s
         self._roll = roll
+        if not resolver.is_off:
+            is_public_suffix("vn")  # reading the list takes a while, which no letter should wait for
 
     async def check(self, envelope: Envelope, message: Message, skip_octets: int) -> AuthResults | None:
         """What is known of the letter's origin; None when it is not asked (submission, our own, a relay's).

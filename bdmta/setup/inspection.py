@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from bdmta.clock import Clock
 from bdmta.errors import BdmtaError
+from bdmta.mailauth.keyring import Keyring
 from bdmta.setup.certificate_check import examine_certificate
 from bdmta.setup.finding import Finding, fail, ok, warn
 from bdmta.site import Site
@@ -49,10 +50,16 @@ def _certificate(site: Site, clock: Clock) -> Iterator[Finding]:
 
 
 def _secrets(site: Site, _: Clock) -> Iterator[Finding]:
-    dkim_key = os.path.join(site.dkim_dir, f"{site.config.dkim.selector}.pem")
-    if not os.path.exists(dkim_key):
-        yield warn("dkim", f"{dkim_key} is missing: letters to outside would leave unsigned")
-    for path in (site.config.tls.key, dkim_key, site.password_key, site.directory_db):
+    keys: list[str] = []
+    try:
+        ring = Keyring(site.dkim_dir, site.config.dkim.selector)
+        keys = [os.path.join(site.dkim_dir, f"{entry.selector}.pem") for entry in ring.entries]
+        if not any([ring.private_key(entry.selector) for entry in ring.entries if entry.state == "active"]):
+            missing = os.path.join(site.dkim_dir, f"{site.config.dkim.selector}.pem")
+            yield warn("dkim", f"{missing} is missing: letters to outside would leave unsigned")
+    except BdmtaError as error:
+        yield fail("dkim", f"{error}: letters to outside would leave unsigned")
+    for path in (site.config.tls.key, *keys, site.password_key, site.directory_db):
         if not os.path.exists(path):
             continue
         mode = stat.S_IMODE(os.stat(path).st_mode)

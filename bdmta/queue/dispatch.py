@@ -92,6 +92,7 @@ class Dispatcher:
         for destination in self._destinations.values():
             destination.wake_all()
         await self._tasks.finish(grace_s)
+        await self._held.drain()
 
     def wake(self) -> None:
         """Look at the clock now."""

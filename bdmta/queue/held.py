@@ -19,6 +19,9 @@ from storage.spool import EntryLock, Spool
 from storage.spool_entry import QueueEntry, QueueRecipient
 
 
+_SYNC_EVERY_S = 0.25  # while a sync runs, every removal waits for the journal
+
+
 class Signer(Protocol):
     """Our DKIM signature."""
 
@@ -71,8 +74,8 @@ class HeldEntries:
         self._destination_of = destination_of
         self._held: dict[str, asyncio.Future[Held]] = {}
         self._users: dict[str, int] = {}
-        self._gone: list[tuple[str, asyncio.Future[None]]] = []
-        self._removing: asyncio.Task[None] | None = None
+        self._is_sync_due = False
+        self._syncing: asyncio.Task[None] | None = None
 
     def __contains__(self, entry_id: str) -> bool:
         return entry_id in self._held
@@ -143,32 +146,31 @@ class HeldEntries:
             held.written_count = count
 
     async def remove(self, held: Held) -> None:
-        """Take the entry out of the spool; durable when it returns. Removals that meet share one sync."""
+        """Take the entry out of the spool. A killed process has it out when this returns; after a loss of power it may
+        be there again, for the directory is synced behind the letters' backs: the disk would set the pace else.
+        """
+        try:
+            await self._off_loop(self._spool.discard, held.entry.id)
+        except OSError as error:
+            raise StoreError(f"cannot remove {held.entry.id} from the spool: {error}") from error
         held.is_removed = True
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._gone.append((held.entry.id, done))
-        if self._removing is None or self._removing.done():
-            self._removing = asyncio.ensure_future(self._remove_all())
-        await done
+        self._is_sync_due = True
+        if self._syncing is None or self._syncing.done():
+            self._syncing = asyncio.ensure_future(self._sync())
 
-    async def _remove_all(self) -> None:
-        while self._gone:
-            batch, self._gone = self._gone, []
+    async def _sync(self) -> None:
+        while self._is_sync_due:
+            await asyncio.sleep(_SYNC_EVERY_S)
+            self._is_sync_due = False
             try:
-                await self._off_loop(self._remove_sync, [entry_id for entry_id, _ in batch])
-            except (OSError, StoreError) as error:
-                for _, done in batch:
-                    if not done.done():
-                        done.set_exception(StoreError(f"cannot remove from the spool: {error}"))
-            else:
-                for _, done in batch:
-                    if not done.done():
-                        done.set_result(None)
+                await self._off_loop(fsync_dir, self._spool.directory)
+            except OSError:
+                return  # the next removal tries again; what comes back is sent twice, not lost
 
-    def _remove_sync(self, ids: list[str]) -> None:
-        for entry_id in ids:
-            self._spool.discard(entry_id)
-        fsync_dir(self._spool.directory)
+    async def drain(self) -> None:
+        """Wait until removals are on the disk (at shutdown)."""
+        if self._syncing is not None:
+            await self._syncing
 
     def share(self, held: Held) -> None:
         """One more user of an entry that we hold."""

@@ -7,7 +7,7 @@ from collections.abc import Container
 
 from bdmta.mailauth.results import AuthResults, DkimResult, DmarcResult, Result
 
-_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~/@:]+\Z")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`{|}~]+\Z")  # RFC 2045 §5.1; all else is quoted
 _UNQUOTABLE = re.compile(r'[^\x20-\x7e]|["\\]')
 _MAX_VALUE = 255
 _ID = re.compile(rb'"((?:[^"\\\r\n]|\\.)*)"|([^\s;()"/]+)', re.DOTALL)

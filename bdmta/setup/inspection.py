@@ -54,7 +54,8 @@ def _secrets(site: Site, _: Clock) -> Iterator[Finding]:
     try:
         ring = Keyring(site.dkim_dir, site.config.dkim.selector)
         keys = [os.path.join(site.dkim_dir, f"{entry.selector}.pem") for entry in ring.entries]
-        if not any([ring.private_key(entry.selector) for entry in ring.entries if entry.state == "active"]):
+        usable = [ring.private_key(entry.selector) for entry in ring.entries if entry.state == "active"]
+        if not usable:
             missing = os.path.join(site.dkim_dir, f"{site.config.dkim.selector}.pem")
             yield warn("dkim", f"{missing} is missing: letters to outside would leave unsigned")
     except BdmtaError as error:

@@ -88,7 +88,8 @@ class ImapProtocol(Connection):
                 self._worker = self._loop.create_task(self._work(event))
         else:
             self._wake()
-            if len(framer.buffer) > _IN_OCTETS + self.bounds.command and not self._is_paused:
+            room = self.bounds.command + (_IN_OCTETS if self.session.mailbox is not None else 0)
+            if len(framer.buffer) > room and not self._is_paused:
                 self._is_paused = True
                 self._transport.pause_reading()
 

@@ -235,3 +235,18 @@ def test_nested_parentheses_cost_nothing(server: MailServer) -> None:
         client.send(b"c " + command + b"(" * 30_000 + b"\r\n")
         assert hear(client, "c ")[-1].startswith("c BAD")
     client.close()
+
+
+@pytest.mark.parametrize(("fold_diacritics", "found"), [(False, b""), (True, b"1")])
+def test_diacritics_may_be_left_out(tmp_path: Path, fold_diacritics: bool, found: bytes) -> None:
+    """The option by which `cong van` finds `Công văn`, in subjects and in bodies."""
+    with MailServer(tmp_path, fold_diacritics=fold_diacritics) as server:
+        server.deliver("Subject: Công văn số 5\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nĐề nghị\r\n".encode())
+        client = logged_in(server)
+        client.select("INBOX")
+        assert client.search(None, "SUBJECT", '"cong van"')[1] == [found]
+        assert client.search(None, "BODY", '"de nghi"')[1] == [found]
+        client.literal = "CÔNG VĂN".encode()
+        assert client.search("UTF-8", "SUBJECT")[1] == [b"1"]
+        client.logout()
+    assert not server.errors

@@ -12,8 +12,10 @@ import pytest
 from tests.site import DOMAIN, PASSWORDS
 
 LETTER = (
-    "From: minhnv@{domain}\r\nTo: khaintm@{domain}\r\nSubject: {subject}\r\nDate: Mon, 23 Nov 2026 10:00:00 +0700\r\n"
-    "Message-ID: <{subject}@{domain}>\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nXin chào\r\n"
+    "From: minhnv@{domain}\r\nTo: khaintm@{domain}\r\nSubject: {subject}\r\n"
+    "Date: Mon, 23 Nov 2026 10:00:00 +0700\r\n"
+    "Message-ID: <{subject}@{domain}>\r\nMIME-Version: 1.0\r\n"
+    "Content-Type: text/plain; charset=utf-8\r\n\r\nXin chào\r\n"
 )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -116,7 +117,13 @@ class MailServer:
     """Listeners in a loop of their own thread: `with MailServer(tmp_path) as server: server.ports["imap"]`."""
 
     def __init__(
-        self, folder: Path, *, settings: dict[str, Any] | None = None, plaintext: bool = True, loop_factory: Any = None
+        self,
+        folder: Path,
+        *,
+        settings: dict[str, Any] | None = None,
+        plaintext: bool = True,
+        loop_factory: Any = None,
+        fold_diacritics: bool = False,
     ) -> None:
         self.folder = folder
         self.root = folder / "mail"
@@ -134,7 +141,8 @@ class MailServer:
         self.errors: list[Any] = []
         self._settings = settings or {}
         self._plaintext = plaintext
-        self._loop_factory = loop_factory
+        self._rules = rules(fold_diacritics=fold_diacritics)
+        self._loop_factory = loop_factory or uvloop.new_event_loop
         self._ready = threading.Event()
         self._stop: asyncio.Event | None = None
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -182,7 +190,7 @@ class MailServer:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.cert, self.key)
         log = structlog.wrap_logger(structlog.PrintLogger(), processors=[self._log])
-        boxes = Mailboxes(rules=rules(), clock=clock, host="mx.test", executor=executor)
+        boxes = Mailboxes(rules=self._rules, clock=clock, host="mx.test", executor=executor)
         common: dict[str, Any] = {
             "authenticator": Passwords(),
             "mailboxes": boxes,
@@ -196,7 +204,7 @@ class MailServer:
         }
         self.imap = ImapServer(
             settings=replace(ImapSettings(hostname="mx.test", plaintext_login=self._plaintext), **self._settings),
-            fold=rules().fold,
+            fold=self._rules.fold,
             alerts=lambda: list(self.alerts),
             incoming=lambda: Incoming(str(self.root / ".incoming"), executor),
             **common,

@@ -104,6 +104,9 @@ class Reader:
         self.process = None
 
     def _spawn(self, *words: str) -> None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self.imaps_port)) == 0:
+                raise SystemExit(f"port {self.imaps_port} is taken; choose others with --port")
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
         self.wait()

@@ -1,0 +1,226 @@
+"""A served site is taken over by a served Dovecot and handed back, while mbsync keeps its copy: it downloads nothing again.
+
+The pieces are in test_dovecot_maildir.py; here whole servers change places, as in a migration. As root only: Dovecot serves no
+mail as root, so the tree changes its owner with its server.
+"""
+
+from __future__ import annotations
+
+import imaplib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from storage.mutf7 import mutf7_encode
+from tests.interop.fixtures.account import NFC, PASSWORD, Account, letter, needs
+from tests.site import DOMAIN, SiteUnderTest
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(os.getuid() != 0, reason="Dovecot's accounts need root"),
+]
+_NOBODY = 65534
+_FOLDER = f'"{mutf7_encode(NFC)}"'
+_CONF = """
+base_dir = {top}/run
+state_dir = {top}/run
+log_path = {top}/dovecot.log
+protocols = imap
+listen = 127.0.0.1
+ssl = required
+ssl_cert = <{tls}/pem
+ssl_key = <{tls}/pem
+disable_plaintext_auth = no
+first_valid_uid = {uid}
+first_valid_gid = {uid}
+last_valid_uid = {uid}
+auth_mechanisms = plain
+mail_location = maildir:{mail}/%Ld/%Ln
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={uid} home={top}/home allow_all_users=yes
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+}}
+service imap-login {{
+  inet_listener imap {{
+    port = 0
+  }}
+  inet_listener imaps {{
+    port = {port}
+    ssl = yes
+  }}
+}}
+"""
+_MBSYNCRC = """
+IMAPStore far
+Host localhost
+Port {port}
+User {user}
+Pass {password}
+SSLType IMAPS
+CertificateFile {ca}
+
+MaildirStore near
+Path {home}/mail/
+Inbox {home}/mail/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns INBOX Sent Archive &* C&*
+Create Both
+Expunge Both
+SyncState *
+"""
+
+
+@pytest.fixture
+def served(own_site, tmp_path: Path) -> Account:
+    running: SiteUnderTest = own_site({"limits": {"auth_backoff_s": "0"}, "dns": {"servers": "[]"}})
+    running.start()
+    home = tmp_path / "home"
+    (home / "mail").mkdir(parents=True)
+    return Account(running, "minhnv", home)
+
+
+@contextmanager
+def dovecot(account: Account, top: Path) -> Iterator[None]:
+    """Debian's Dovecot on the site's mailboxes and port, with its certificate; the site does not run meanwhile."""
+    site = account.site
+    assert site.stop() == 0
+    top.mkdir()
+    for directory in (top, *list(top.parents)[:-1]):
+        directory.chmod(directory.stat().st_mode | 0o755)
+    for directory in (site.folder, site.folder / "mail", site.folder / "mail" / DOMAIN):
+        directory.chmod(0o755)
+    _own(site.mailbox(account.local), _NOBODY)
+    tls = top / "pem"
+    tls.mkdir()
+    (tls / "pem").write_bytes(b"".join(path.read_bytes() for path in _pair(site)))
+    (top / "dovecot").mkdir()
+    conf = top / "dovecot.conf"
+    conf.write_text(
+        _CONF.format(top=top / "dovecot", tls=tls, uid=_NOBODY, mail=site.folder / "mail", password=PASSWORD,
+                     port=site.port("imaps"))
+    )  # fmt: skip
+    process = subprocess.Popen(["dovecot", "-F", "-c", str(conf)], cwd="/")
+    try:
+        site.wait_for(lambda: _answers(account))
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+        shutil.rmtree(tls)
+        _own(site.mailbox(account.local), 0)
+
+
+def _pair(site: SiteUnderTest) -> list[Path]:
+    """The certificate and its key, by what they contain."""
+    found = [path for path in (site.folder / "tls").iterdir() if path.name != "ca.pem" and "ca" not in path.stem]
+    return sorted((path for path in found if b"-----BEGIN" in path.read_bytes()), key=lambda path: b"KEY" in path.read_bytes())
+
+
+def _own(folder: Path, uid: int) -> None:
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, uid, uid)
+
+
+def _answers(account: Account) -> bool:
+    try:
+        account.imap().logout()
+    except OSError:
+        return False
+    return True
+
+
+def told(account: Account) -> dict[str, object]:
+    """UIDVALIDITY, UIDNEXT, UIDs with flags, keywords and subscriptions, as whoever serves now tells them."""
+    found: dict[str, object] = {}
+    with account.imap() as client:
+        for folder in ("INBOX", "Sent", _FOLDER):
+            assert client.select(folder, readonly=True)[0] == "OK"
+            validity = client.response("UIDVALIDITY")[1]
+            uidnext = client.response("UIDNEXT")[1]
+            rows = client.uid("FETCH", "1:*", "(FLAGS RFC822.SIZE)")[1]
+            letters = {}
+            for row in rows:
+                if row:
+                    text = row.decode()
+                    flags = re.search(r"FLAGS \(([^)]*)\)", text)[1].split()
+                    letters[re.search(r"UID (\d+)", text)[1]] = (
+                        frozenset(flags) - {"\\Recent"}, re.search(r"SIZE (\d+)", text)[1],
+                    )  # fmt: skip
+            found[folder] = (validity, uidnext, letters)
+        found["subscribed"] = {_name(line) for line in client.lsub()[1] if line}
+    return found
+
+
+def _name(line: bytes) -> str:
+    return line.decode().rpartition(' "/" ')[2].strip('"')
+
+
+def local(account: Account) -> dict[str, int]:
+    mail = account.home / "mail"
+    return {str(path.relative_to(mail)): path.stat().st_ino for path in mail.rglob("*") if path.parent.name in ("cur", "new")}
+
+
+def sync(account: Account) -> None:
+    (account.home / "mbsyncrc").write_text(
+        _MBSYNCRC.format(port=account.site.port("imaps"), user=account.address, password=PASSWORD, ca=account.ca,
+                         home=account.home)
+    )  # fmt: skip
+    account.run("mbsync", "-c", "mbsyncrc", "-a")
+
+
+@needs("dovecot")
+@needs("mbsync")
+def test_taken_over_and_handed_back(served: Account, tmp_path: Path) -> None:
+    with served.imap() as client:
+        client.create(_FOLDER)
+        client.subscribe(_FOLDER)
+        client.unsubscribe("Junk")
+    served.put("mot", "hai", "ba")
+    served.put("da gui", folder="Sent", flags="\\Seen")
+    served.put("den", folder=_FOLDER, flags="\\Flagged $Label1")
+    with served.imap() as client:
+        client.select("INBOX")
+        client.store("2", "+FLAGS", "(\\Answered $Forwarded)")
+        client.store("1", "+FLAGS", "(\\Deleted)")
+        client.expunge()
+    ours, _ = told(served), sync(served)
+    copied = local(served)
+    assert len(copied) == 4
+    with dovecot(served, tmp_path / "peer"):
+        assert told(served) == ours
+        sync(served)
+        assert local(served) == copied
+        with served.imap() as client:
+            client.select("INBOX")
+            client.store("1", "+FLAGS", "(\\Flagged NonJunk)")
+            client.append("INBOX", "(\\Seen)", imaplib.Time2Internaldate(1780000000), letter("bon"))
+            client.subscribe("Junk")
+        theirs = told(served)
+        sync(served)
+        copied = local(served)
+        assert len(copied) == 5
+    served.site.start()
+    assert told(served) == theirs
+    sync(served)
+    assert local(served) == copied
+    served.put("nam")
+    assert set(served.subjects()) == {"hai", "ba", "bon", "nam"}
+    assert served.site.run("verify-store", served.address).returncode == 0

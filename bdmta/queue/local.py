@@ -49,9 +49,14 @@ class LocalCopies:
 
     def _mailbox(self, address: str) -> MailboxEntry | None:
         try:
-            return self._watch.current().mailbox(parse_address(address).key)
+            key = parse_address(address).key
         except AddressError:
             return None
+        # Nothing is bounced for a mailbox that was made or opened again a moment ago.
+        known = self._watch.current().mailbox(key)
+        if known is None or known.status == "closed":
+            known = self._watch.current(look_now=True).mailbox(key)
+        return known
 
     def _place(self, entry: QueueEntry, mailbox: MailboxEntry) -> Outcome:
         where = mailbox_dir(self._mail_root, mailbox.address)

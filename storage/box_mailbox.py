@@ -119,7 +119,7 @@ class Mailbox:
     def subscribe(self, name: str) -> None:
         """Add to the subscriptions; twice is once. Raises Invalid. Blocks."""
         folder_dir(self.path, name)
-        subscriptions.change_subscriptions(self.path, add=name)
+        subscriptions.change_subscriptions(self.path, add=[name])
 
     def unsubscribe(self, name: str) -> None:
         """Take from the subscriptions. Blocks."""

@@ -13,8 +13,9 @@ import unicodedata
 
 from storage.clock import Clock
 from storage.errors import Invalid, NotFound
-from storage.files import fsync_dir, store_error, write_durable
+from storage.files import fsync_dir, store_error
 from storage.mutf7 import mutf7_decode, mutf7_encode
+from storage.subscriptions import change_subscriptions
 
 SPECIAL_FOLDERS = {
     "Drafts": "\\Drafts",
@@ -28,7 +29,6 @@ NAME_MAX_OCTETS = 255  # of one directory entry
 
 _PLAIN = re.compile(r"[a-z0-9_+=-][a-z0-9._+=-]*")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # RFC 6855 §3, by RFC 5198
-_SUBSCRIPTIONS_HEADER = "V\t2\n\n"
 _serial = itertools.count()
 _SAFE = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789._+=-")
 
@@ -102,7 +102,7 @@ def create_mailbox(mailbox: str) -> None:
         for folder in SPECIAL_FOLDERS:
             create_folder(mailbox, folder)
         if not os.path.exists(f"{mailbox}/subscriptions"):
-            write_subscriptions(mailbox, list(SPECIAL_FOLDERS))
+            change_subscriptions(mailbox, add=list(SPECIAL_FOLDERS))
         for path in (mailbox, os.path.dirname(mailbox), os.path.dirname(os.path.dirname(mailbox))):
             fsync_dir(path)
     except OSError as error:
@@ -153,43 +153,6 @@ def folder_dirs(mailbox: str) -> list[str]:
 def _folders(mailbox: str) -> list[tuple[str, str]]:
     named = ((folder_name(os.path.basename(path)), path) for path in folder_dirs(mailbox)[1:])
     return [(name, path) for name, path in named if name is not None]
-
-
-def read_subscriptions(mailbox: str) -> list[str]:
-    """Subscribed folders, in the file's order; both of Dovecot's forms are read. A missing file is none."""
-    try:
-        with open(f"{mailbox}/subscriptions", encoding="utf-8", errors="replace", newline="\n") as file:
-            text = file.read(1 << 20)
-    except FileNotFoundError:
-        return []
-    lines, is_second = text.splitlines(), text.startswith("V\t2\n")
-    names: list[str] = []
-    for line in lines[2:] if is_second else lines:
-        levels = [_tab_unescaped(level) for level in line.split("\t")] if is_second else line.split(".")
-        try:
-            name = "/".join(mutf7_decode(level) for level in levels)
-        except Invalid:
-            continue
-        if name and name not in names:
-            names.append(name)
-    return names
-
-
-def write_subscriptions(mailbox: str, names: list[str]) -> None:
-    """Replace the subscriptions, in Dovecot's second form. Durable. Raises Invalid, StoreError."""
-    lines = []
-    for name in dict.fromkeys(names):
-        folder_dir(mailbox, name)
-        lines.append("\t".join(_tab_escaped(mutf7_encode(level)) for level in name.split("/")) + "\n")
-    write_durable(f"{mailbox}/subscriptions", (_SUBSCRIPTIONS_HEADER + "".join(lines)).encode())
-
-
-def _tab_escaped(text: str) -> str:
-    return text.replace("\x01", "\x011")
-
-
-def _tab_unescaped(text: str) -> str:
-    return text.replace("\x01t", "\t").replace("\x01n", "\n").replace("\x011", "\x01")
 
 
 def unique_name(clock: Clock, host: str, size_octets: int) -> str:

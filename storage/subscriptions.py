@@ -9,12 +9,12 @@ from __future__ import annotations
 import fcntl
 import os
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from storage.errors import Invalid
 from storage.files import write_durable
-from storage.maildir import mutf7_decode, mutf7_encode
+from storage.mutf7 import mutf7_decode, mutf7_encode
 
 FILE_NAME = "subscriptions"
 _HEADER = b"V\t2\n\n"
@@ -61,15 +61,17 @@ def _unescaped(level: bytes) -> bytes:
 
 
 def change_subscriptions(
-    mailbox: str, *, add: str | None = None, remove: str | None = None, rename: tuple[str, str] | None = None
+    mailbox: str, *, add: Sequence[str] = (), remove: str | None = None, rename: tuple[str, str] | None = None
 ) -> None:
-    """Add, remove or rename (with what lies below it) a name; durable. One process at a time. Raises StoreError."""
+    """Add names, remove or rename (with what lies below it) one; durable. One process at a time. Raises StoreError."""
     with _locked(mailbox):
         names = read_subscriptions(mailbox)
-        if add is not None and add not in names:
-            if len(names) >= _NAMES_MAX or len(add.encode()) > _NAME_OCTETS:
+        for name in add:
+            if name in names:
+                continue
+            if len(names) >= _NAMES_MAX or len(name.encode()) > _NAME_OCTETS:
                 raise Invalid("too many or too long subscriptions")
-            names.append(add)
+            names.append(name)
         if remove is not None:
             names = [name for name in names if name != remove]
         if rename is not None:

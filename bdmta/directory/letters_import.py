@@ -13,8 +13,9 @@ from bdmta.errors import UsageError
 from storage.clock import Clock
 from storage.errors import StoreError
 from storage.files import sync_file_system, write_durable
-from storage.maildir import INBOX, create_folder, folder_dir, folder_name, read_subscriptions, write_subscriptions
+from storage.maildir import INBOX, create_folder, folder_dir, folder_name
 from storage.quota import Limit, Quota
+from storage.subscriptions import change_subscriptions
 
 LETTER_OCTETS_MAX = 256 * 1024 * 1024
 _AT_ONCE_COUNT = 200
@@ -129,9 +130,8 @@ class Taker:
                 self._show()
             except OSError as error:
                 raise StoreError(f"{error.filename or self.mailbox}: {error.strerror}") from error
-            subscribed = read_subscriptions(self.mailbox)
-            if fresh := [name for name in self._known if name not in (INBOX, *subscribed)]:
-                write_subscriptions(self.mailbox, [*subscribed, *fresh])
+            if folders := [name for name in self._known if name != INBOX]:
+                change_subscriptions(self.mailbox, add=folders)
             Quota(self.clock).recalculate(self.mailbox, self.limit)
         return dict(self._counts)
 

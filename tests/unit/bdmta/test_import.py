@@ -14,7 +14,8 @@ from bdmta.directory.service import DirectoryService
 from bdmta.errors import UsageError
 from bdmta.testing.clock import FakeClock
 from storage.directory import Directory
-from storage.maildir import create_mailbox, folder_dir, read_subscriptions
+from storage.maildir import create_mailbox, folder_dir
+from storage.subscriptions import read_subscriptions
 from storage.quota import Limit
 
 D = "binhduong.gov.vn"

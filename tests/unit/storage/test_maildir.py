@@ -16,11 +16,10 @@ from storage.maildir import (
     list_folders,
     mailbox_dir,
     name_octets,
-    read_subscriptions,
     unique_name,
-    write_subscriptions,
 )
 from storage.mutf7 import mutf7_decode, mutf7_encode
+from storage.subscriptions import change_subscriptions, read_subscriptions
 
 
 @pytest.mark.parametrize(
@@ -85,7 +84,9 @@ def test_rfc_3501_example() -> None:
 def test_create_mailbox_twice_is_once(tmp_path: Path) -> None:
     box = str(tmp_path / "dian.vn" / "a")
     create_mailbox(box)
-    write_subscriptions(box, ["Công văn/2026", "Sent", "Sent"])
+    for name in SPECIAL_FOLDERS:
+        change_subscriptions(box, remove=name)
+    change_subscriptions(box, add=["Công văn/2026", "Sent", "Sent"])
     create_mailbox(box)
     assert list_folders(box) == ["INBOX", *sorted(SPECIAL_FOLDERS)]
     assert read_subscriptions(box) == ["Công văn/2026", "Sent"]
@@ -96,7 +97,7 @@ def test_create_mailbox_twice_is_once(tmp_path: Path) -> None:
 
 def test_the_first_form_of_subscriptions_is_read(tmp_path: Path) -> None:
     (tmp_path / "subscriptions").write_text("Sent\nC&APQ-ng.2026\n&bad\n")
-    assert read_subscriptions(str(tmp_path)) == ["Sent", "Công/2026"]
+    assert read_subscriptions(str(tmp_path)) == ["Sent", "Công/2026", "&bad"]
 
 
 def test_folders_are_made_in_mailboxes_only(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`python -m bench smtp|group|memory|imap|pop3|idle`: run, print, write bench/RESULTS.md."""
+"""`python -m bench smtp|group|memory|imap|pop3|idle|policy`: run, print, write bench/RESULTS.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import idle, imap, smtp
+from bench import idle, imap, policy, smtp
 from bench.memory import growth
 from bench.peers import Bdmta, Peer, Postfix
 from bench.readers import ACCOUNTS, BdmtaReader, Dovecot, Reader
@@ -26,11 +26,13 @@ def say(text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("what", choices=["smtp", "group", "memory", *_READING])
+    parser.add_argument("what", choices=["smtp", "group", "memory", "policy", *_READING])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--port", type=int, default=31025)
     parser.add_argument("--warm", action="store_true", help="imap: without the cold rows, which take minutes")
     asked = parser.parse_args()
+    if asked.what == "policy":
+        return write("policy", policy.run(say))
     # On the file system of this checkout; not removed, as deletions slow ext4 down for minutes.
     top = Path(tempfile.mkdtemp(prefix="bdmta-bench.", dir=os.environ.get("BENCH_TMP")))
     top.chmod(0o755)
@@ -116,6 +118,9 @@ def group_table(seconds: dict[str, list[float]]) -> str:
 def write(section: str, text: str) -> None:
     """Put the section into RESULTS.md in place of the one before."""
     say(text)
+    if section == "policy":
+        return _replace(section, f"_{datetime.date.today()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}; "
+                        f"`scripts/bench {section}`._", text)  # fmt: skip
     asking = ["dovecot", "--version"] if section in _READING else ["postconf", "-dh", "mail_version"]
     version = subprocess.run(asking, capture_output=True, text=True).stdout.split(" ")[0].strip()
     peer = "Dovecot" if section in _READING else "Postfix"
@@ -123,6 +128,10 @@ def write(section: str, text: str) -> None:
         f"_{datetime.date.today()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {sys.version.split()[0]}, "
         f"{peer} {version}; `scripts/bench {section}`._"
     )
+    _replace(section, head, text)
+
+
+def _replace(section: str, head: str, text: str) -> None:
     old = RESULTS.read_text() if RESULTS.exists() else "# Measured\n"
     parts = {part.split("\n", 1)[0]: part for part in old.split("\n## ")[1:]}
     parts[section] = f"{section}\n\n{head}\n\n{text}\n"

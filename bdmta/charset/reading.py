@@ -72,12 +72,16 @@ def _is_plain(octets: bytes) -> bool:
 
 def clean(text: str) -> str:
     """NFC; line ends as LF, tabs and wide gaps (columns) as one tab, other blanks as one; nothing without width."""
-    text = unicodedata.normalize("NFC", text.translate(_NO_WIDTH))
+    if any(chr(sign) in text for sign in _NO_WIDTH):
+        text = text.translate(_NO_WIDTH)
+    text = unicodedata.normalize("NFC", text)
     return "\n".join(_cells(line) for line in text.splitlines())
 
 
 def _cells(line: str) -> str:
     line = line.strip()
+    if "  " not in line and line.isprintable():  # no blank but single spaces
+        return line
     if "\t" not in line and "    " not in line and "\u00a0" not in line and "\u3000" not in line:
         return _BLANKS.sub(" ", line)
     return "\t".join(_BLANKS.sub(" ", cell).strip() for cell in _WIDE_GAP.split(line))

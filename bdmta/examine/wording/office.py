@@ -25,6 +25,7 @@ _SHOWN = frozenset(
 _LINES = frozenset({"p", "h", "si", "is", "br", "cr", "line-break", "tr", "title", "subject", "oddHeader", "oddFooter"})
 _TABS = frozenset({"tab"})
 _FEED_OCTETS = 1 << 16
+_MAX_NAMES = 1000
 
 
 class _Enough(Exception):
@@ -32,7 +33,7 @@ class _Enough(Exception):
 
 
 class _Collector:
-    """Expat's handlers: character data inside the elements that are shown."""
+    """Expat's handlers: character data inside the elements that are shown. What a name asks for is found out once."""
 
     def __init__(self, max_characters: int, is_open_document: bool) -> None:
         self.out: list[str] = []
@@ -41,26 +42,31 @@ class _Collector:
         self._names = (
             frozenset({"p", "h", "title", "subject", "description"}) if is_open_document else _SHOWN - {"p", "h"}
         )
+        self._known: dict[str, tuple[str, bool]] = {}
+
+    def _look(self, name: str) -> tuple[str, bool]:
+        """What an element puts into the text (a line, a tab, a blank), and whether its words are shown."""
+        local = name.rpartition(":")[2]
+        blank = "\n" if local in _LINES else "\t" if local in _TABS else " " if local == "s" else ""
+        if len(self._known) < _MAX_NAMES:
+            self._known[name] = blank, local in self._names
+        return blank, local in self._names
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins."""
-        local = name.rpartition(":")[2]
-        if local in _LINES:
-            self.out.append("\n")
-        elif local in _TABS:
-            self.out.append("\t")
-        elif local == "s" and self._shown:
-            self.out.append(" ")
-        if local in self._names:
+        blank, is_shown = self._known.get(name) or self._look(name)
+        if blank and (blank != " " or self._shown):
+            self.out.append(blank)
+        if is_shown:
             self._shown += 1
 
     def end(self, name: str) -> None:
         """An element ends."""
-        local = name.rpartition(":")[2]
-        if local in self._names:
+        blank, is_shown = self._known.get(name) or self._look(name)
+        if is_shown:
             self._shown -= 1
-        if local in _LINES:
-            self.out.append("\n")
+        if blank == "\n":
+            self.out.append(blank)
 
     def data(self, text: str) -> None:
         """Character data."""

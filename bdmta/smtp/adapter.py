@@ -24,6 +24,7 @@ from storage.errors import NoSpace, StoreError
 BLOCK_OCTETS = 65536
 _MAX_LINE_OCTETS = 12288 + 2  # the longest is an AUTH response (RFC 4954 §4)
 _HANDSHAKE_S = 30.0
+_TURN = 50
 _CLOSE_S = 10.0
 _NO_SPACE = reply(452, "3.1", "Insufficient system storage", "Máy chủ tạm hết chỗ lưu, xin gửi lại sau")
 
@@ -52,6 +53,7 @@ class SmtpProtocol(SMTP):
         self._handler_coroutine: asyncio.Task[None] | None = None
         self._in = b""  # octets read and not yet looked at
         self._out: list[bytes] = []  # replies not yet written
+        self._streak = 0  # commands since the last time we waited for any
         self.mail: Session | None = None
 
     # -- life of the connection
@@ -190,6 +192,9 @@ class SmtpProtocol(SMTP):
                 self._in = self._in + block if self._in else block
                 end = self._in.find(b"\n")
             self._disarm()
+            self._streak = 0
+        elif (self._streak := self._streak + 1) % _TURN == 0:
+            await asyncio.sleep(0)  # a flood of pipelined commands takes turns with the other sessions
         if end > _MAX_LINE_OCTETS:
             self._reply(said.LINE_TOO_LONG)
         line, self._in = self._in[:end], self._in[end + 1 :]

@@ -262,7 +262,10 @@ class Session:
     async def append(self, announced: Announced) -> None:
         """Answer an APPEND, whose letter is still to come. Raises Bye, Gone."""
         tag = announced.text.partition(b" ")[0]
-        answer = await self._guarded(self.commands.append(self, announced))
+        try:
+            answer = await self._guarded(self.commands.append(self, announced))
+        except BadSyntax as error:
+            answer = b"BAD " + str(error).encode("ascii", "replace")
         self.push_alerts()
         self.send(tag + b" " + answer + b"\r\n")
 

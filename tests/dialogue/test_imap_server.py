@@ -250,3 +250,27 @@ def test_diacritics_may_be_left_out(tmp_path: Path, fold_diacritics: bool, found
         assert client.search("UTF-8", "SUBJECT")[1] == [b"1"]
         client.logout()
     assert not server.errors
+
+
+def test_what_imap_removed_meanwhile_is_gone_for_pop3(server: MailServer) -> None:
+    for name in (b"one", b"two", b"three"):
+        server.deliver(b"Subject: %b\r\n\r\n1\r\n" % name)
+    pop = poplib.POP3("127.0.0.1", server.ports["pop3"])
+    pop.user(USER)
+    pop.pass_(PASSWORD)
+    assert pop.stat()[0] == 3
+    pop.retr(2)
+    client = logged_in(server)
+    client.select("INBOX")
+    client.store("1:2", "+FLAGS", "\\Deleted")
+    client.expunge()
+    pop.dele(1)
+    with pytest.raises(poplib.error_proto, match="gone"):
+        for number in (2, 2):  # the first may still answer from what was read ahead
+            pop.retr(number)
+    pop.retr(3)
+    pop.dele(3)
+    pop.quit()
+    client.noop()
+    assert client.select("INBOX")[1] == [b"0"]
+    client.logout()

@@ -193,8 +193,10 @@ class SmtpProtocol(SMTP):
                 end = self._in.find(b"\n")
             self._disarm()
             self._streak = 0
-        elif (self._streak := self._streak + 1) % _TURN == 0:
-            await asyncio.sleep(0)  # a flood of pipelined commands takes turns with the other sessions
+        else:
+            self._streak += 1
+            if self._streak % _TURN == 0:
+                await asyncio.sleep(0)  # a flood of pipelined commands takes turns with the other sessions
         if end > _MAX_LINE_OCTETS:
             self._reply(said.LINE_TOO_LONG)
         line, self._in = self._in[:end], self._in[end + 1 :]

@@ -11,6 +11,7 @@ from typing import Any
 from sqlite_utils import Database
 
 from storage.clock import Clock
+from storage.directory_agencies import Agencies
 from storage.directory_change import Change
 from storage.directory_names import holder
 from storage.directory_publish import publish
@@ -80,6 +81,11 @@ class Directory:
     def generation(self) -> int:
         """Grows with every change; a snapshot of the same number holds the same."""
         return int(self._one("SELECT generation FROM meta")["generation"])
+
+    @property
+    def agencies(self) -> Agencies:
+        """The agencies, and who has which name beside them (Điều 5)."""
+        return Agencies(self._database.conn)
 
     def domains(self) -> tuple[str, ...]:
         """The local domains; the first is the primary (Điều 5.1)."""
@@ -179,4 +185,4 @@ class Directory:
 
 
 def _mailbox(row: dict[str, Any]) -> Mailbox:
-    return Mailbox(**{**row, "must_change": bool(row["must_change"])})
+    return Mailbox(**{**row, "must_change": bool(row["must_change"]), "published": bool(row["published"])})

@@ -12,12 +12,13 @@ from typing import Any
 
 from storage import directory_names as names
 from storage.clock import Clock
+from storage.directory_agencies import AgencyChange, refuse_agency_name
 from storage.directory_rows import KINDS, Mailbox, Status
 from storage.errors import Conflict, Invalid, NotFound
 
 TARGET_COUNT_MAX = 20_000
 APP_PASSWORD_COUNT_MAX = 50
-_SETTABLE = ("name", "agency", "kind", "quota_octets", "quota_letters", "rank", "must_change")
+_SETTABLE = ("name", "agency", "kind", "quota_octets", "quota_letters", "rank", "must_change", "published")
 
 
 class Change:
@@ -29,6 +30,7 @@ class Change:
         self._clock = clock
         self._at = clock.now().isoformat(timespec="seconds")
         self.count = 0  # acts so far
+        self.agencies = AgencyChange(conn, self._at, self._note)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -63,13 +65,16 @@ class Change:
         if mailbox.kind == "person" and mailbox.address != postmaster:
             names.refuse_role_name(mailbox.address, postmaster)
         made = replace(mailbox, created_at=self._at, status_at=self._at)
+        if mailbox.kind == "person":
+            refuse_agency_name(self._conn, made.address)
         names.claim(self._conn, made.address, "mailbox", self._at)
-        self._insert("mailboxes", {**asdict(made), "must_change": int(made.must_change)})
+        flags = {"must_change": int(made.must_change), "published": int(made.published)}
+        self._insert("mailboxes", {**asdict(made), **flags})
         self._note("mailbox.add", made.address, name=made.name, kind=made.kind, agency=made.agency, status=made.status)
         return made
 
     def set_mailbox(self, address: str, **fields: Any) -> None:
-        """Change fields of a mailbox: name, agency, kind, quota_octets, quota_letters, rank, must_change."""
+        """Change fields of a mailbox: name, agency, kind, quota_octets, quota_letters, rank, must_change, published."""
         row = self._mailbox_row(address)
         if not fields:
             return
@@ -127,6 +132,7 @@ class Change:
     def add_group(self, address: str, name: str, members: Sequence[str] = (), owner: str | None = None) -> None:
         """Make a group. Its members may be groups; loops are refused."""
         _check_text(address, "name", name)
+        refuse_agency_name(self._conn, address)
         names.claim(self._conn, address, "group", self._at)
         if owner is not None:
             self._open_row(owner)
@@ -265,7 +271,7 @@ class Change:
 
 
 def _bare(row: dict[str, Any]) -> Mailbox:
-    return Mailbox(**{**row, "must_change": bool(row["must_change"])})
+    return Mailbox(**{**row, "must_change": bool(row["must_change"]), "published": bool(row["published"])})
 
 
 def _check_fields(mailbox: Mailbox) -> None:

@@ -10,13 +10,19 @@ Status = Literal["active", "suspended", "closed"]
 
 KINDS: tuple[Kind, ...] = ("person", "agency")
 
+Level = Literal["province", "district", "commune", "unit"]
+LEVELS: tuple[Level, ...] = ("province", "district", "commune", "unit")
+
 # RFC 2142 §4, §5: someone at each of these always answers. Never a person's own address.
 ROLE_NAMES = frozenset({"postmaster", "abuse", "hostmaster", "webmaster", "security", "noc"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailbox:
-    """A mailbox of an official or of an agency (Điều 5). A quota of 0 is no limit. `created_at` is ISO 8601 in UTC."""
+    """A mailbox of an official or of an agency (Điều 5). A quota of 0 is no limit. `created_at` is ISO 8601 in UTC.
+
+    `published`: stands in the address book that everybody can read (Điều 6).
+    """
 
     address: str
     name: str
@@ -30,6 +36,7 @@ class Mailbox:
     rank: int | None = None
     created_at: str = ""
     status_at: str = ""
+    published: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,24 @@ class Group:
     name: str
     members: tuple[str, ...]
     owner: str | None = None
+    created_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agency:
+    """An agency (Điều 5.2). `identifier` is its abbreviation, the local part of its address; `parent` another's.
+
+    `head` and `clerk` are what people wrote: a name, or an address. They are never published.
+    """
+
+    identifier: str
+    name: str
+    level: Level = "province"
+    parent: str | None = None
+    head: str = ""
+    clerk: str = ""
+    paper_address: str = ""
+    published: bool = False
     created_at: str = ""
 
 

@@ -88,7 +88,25 @@ CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 't
 CREATE TRIGGER audit_is_fixed BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 """
 
-DIRECTORY_LAYOUTS = (_LAYOUT_1,)
+# Agencies, whether they have a mailbox or not (Điều 5.2); who stands in the published address book (Điều 6).
+_LAYOUT_2 = """
+ALTER TABLE mailboxes ADD COLUMN published INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE agencies (
+  identifier TEXT PRIMARY KEY,        -- its abbreviation, the local part of its address
+  name TEXT NOT NULL,
+  level TEXT NOT NULL CHECK (level IN ('province', 'district', 'commune', 'unit')),
+  parent TEXT REFERENCES agencies (identifier),
+  head TEXT NOT NULL,
+  clerk TEXT NOT NULL,
+  paper_address TEXT NOT NULL,
+  published INTEGER NOT NULL,
+  created_at TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX agencies_parent ON agencies (parent);
+"""
+
+DIRECTORY_LAYOUTS = (_LAYOUT_1, _LAYOUT_2)
 
 SNAPSHOT_LAYOUT = 1
 SNAPSHOT_TABLES = """

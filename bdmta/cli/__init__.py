@@ -27,6 +27,7 @@ GROUPS = {
     "report": "Monthly reports (Điều 20).",
     "incident": "What policies refused, by sender.",
     "audit": "The log of administrative access.",
+    "agency": "Agencies and their abbreviations (Điều 5.2).",
     "naming": "Proposals for addresses (Điều 5).",
     "request": "Requests for accounts (Điều 7).",
     "addressbook": "The address book (Điều 6).",

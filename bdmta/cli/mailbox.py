@@ -31,6 +31,9 @@ GenerateOption: TypeAlias = Annotated[
     bool, typer.Option("--generate", help="Make a password, print it once; to be changed at first use.")
 ]
 QuotaOption: TypeAlias = Annotated[str | None, typer.Option("--quota", metavar="SIZE", help="500M, 2G or none.")]
+PublishedOption: TypeAlias = Annotated[
+    bool | None, typer.Option("--published/--unpublished", help="In the public address book (Điều 6).")
+]
 LettersOption: TypeAlias = Annotated[int | None, typer.Option("--quota-letters", min=0, help="0: no limit.")]
 
 
@@ -43,6 +46,7 @@ def add(
     quota: QuotaOption = None,
     quota_letters: LettersOption = None,
     rank: Annotated[int | None, typer.Option(help="For namesakes (Điều 5.4).")] = None,
+    published: PublishedOption = None,
     password_stdin: PasswordStdinOption = False,
     generate: GenerateOption = False,
     json: JsonOption = False,
@@ -52,6 +56,7 @@ def add(
     made = call(
         current_site(), "mailbox_add", address=address, name=name, kind=kind, agency=agency, rank=rank,
         quota_octets=_octets(quota), quota_letters=quota_letters, password=password, generate_password=generate,
+        published=bool(published),
     )  # fmt: skip
     if json:
         print_json(made)
@@ -100,16 +105,17 @@ def set_(
     quota: QuotaOption = None,
     quota_letters: LettersOption = None,
     rank: Annotated[int | None, typer.Option(help="For namesakes (Điều 5.4).")] = None,
+    published: PublishedOption = None,
     json: JsonOption = False,
 ) -> None:
     """Change what is given, leave the rest."""
     fields = {
         "name": name, "kind": kind, "agency": agency, "quota_octets": _octets(quota), "quota_letters": quota_letters,
-        "rank": rank,
+        "rank": rank, "published": published,
     }  # fmt: skip
     if all(value is None for value in fields.values()):
         raise UsageError(
-            f"{address}: nothing to set; give --name, --kind, --agency, --quota, --quota-letters or --rank"
+            f"{address}: nothing to set; give --name, --kind, --agency, --quota, --quota-letters, --rank or --published"
         )
     _done(call(current_site(), "mailbox_set", address=address, **fields), "changed", json)
 

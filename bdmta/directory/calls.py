@@ -9,7 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal, cast
 
-from bdmta.directory import bulk as bulk  # enters its own calls
+from bdmta.directory import addressbook as addressbook  # enters its own calls
+from bdmta.directory import agencies as agencies
+from bdmta.directory import agencies_naming as agencies_naming
+from bdmta.directory import bulk as bulk
 from bdmta.directory import calls_routes as calls_routes
 from bdmta.directory.foreign_hash import accept_hash
 from bdmta.directory.passwords import check_policy, generate, hash_password
@@ -36,8 +39,9 @@ def mailbox_add(
     password_hash: str | None = None,
     generate_password: bool = False,
     rank: int | None = None,
+    published: bool = False,
 ) -> Json:
-    """Add a mailbox and its folders. `generate_password`: the answer has `password`, to be changed at first use."""
+    """Add a mailbox and its folders. `published`: in the public address book (Điều 6). `generate_password`: the answer has `password`, to be changed at first use."""
     mailbox = service.new_mailbox(address, name, kind, agency)
     made = generate() if generate_password else None
     if password is not None:
@@ -49,6 +53,7 @@ def mailbox_add(
         password_hash=_stored(service, password, password_hash, made),
         must_change=made is not None,
         rank=rank,
+        published=published,
     )
     with service.change() as change:
         change.add_mailbox(mailbox, postmaster=service.postmaster)
@@ -70,7 +75,7 @@ def _shown(service: DirectoryService, mailbox: Mailbox) -> Json:
         "address": mailbox.address, "kind": mailbox.kind, "name": mailbox.name, "agency": mailbox.agency,
         "status": mailbox.status, "quota_octets": mailbox.quota_octets, "quota_letters": mailbox.quota_letters,
         "has_password": mailbox.password_hash is not None, "must_change": mailbox.must_change, "rank": mailbox.rank,
-        "created_at": service.local_time(mailbox.created_at), "status_at": service.local_time(mailbox.status_at),
+        "published": mailbox.published, "created_at": service.local_time(mailbox.created_at), "status_at": service.local_time(mailbox.status_at),
     }  # fmt: skip
 
 
@@ -99,7 +104,7 @@ def mailbox_show(service: DirectoryService, *, address: str) -> Json:
 
 @call
 def mailbox_set(service: DirectoryService, *, address: str, **fields: Any) -> Json:
-    """Change name, agency, kind, quota_octets, quota_letters or rank; fields that are None stay as they are."""
+    """Change name, agency, kind, quota_octets, quota_letters, rank or published; fields that are None stay as they are."""
     own = service.own_address(address)
     given = {name: value for name, value in fields.items() if value is not None}
     if "kind" in given:

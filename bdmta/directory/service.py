@@ -26,7 +26,9 @@ from storage.quota import Limit, Quota, Usage
 if TYPE_CHECKING:
     from bdmta.site import Site
 
-REST_DAYS = 180  # a removed alias or group; an agency's own address is never another's (Điều 5.2: mailboxes stay held)
+# A removed alias or group: 12 months, so that mail for one does not reach another (Điều 5.4). An agency's own address is
+# never another's (Điều 5.2), and mailboxes stay held.
+REST_DAYS = 365
 
 
 @dataclass(frozen=True, kw_only=True)

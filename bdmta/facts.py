@@ -8,10 +8,12 @@ from typing import Any, Protocol
 from bdmta.chain import Ruling
 from bdmta.delivery import Placed
 from bdmta.envelope import Envelope
+from bdmta.mailauth.results import AuthResults, as_detail
 from bdmta.message import Message
 from bdmta.policy import Stage
 
 Fact = Mapping[str, Any]
+_DMARC = "dmarc"  # the step's name in the chain
 
 
 class FactSink(Protocol):
@@ -44,6 +46,11 @@ def fact(envelope: Envelope, event: str, message: Message | None, **detail: Any)
     }
 
 
+def _origin(auth: AuthResults | None, applied: str) -> dict[str, Any]:
+    """SPF, DKIM and DMARC where the author's domain publishes a policy: its reports are made of them."""
+    return {"auth": as_detail(auth, applied)} if auth is not None and auth.dmarc.policy else {}
+
+
 def refusal_facts(
     ruling: Ruling, stage: Stage, envelope: Envelope | None = None, message: Message | None = None
 ) -> list[Fact]:
@@ -63,6 +70,7 @@ def refusal_facts(
                 "direction": str(facts.direction), "ip": facts.remote_ip, "policy": ruling.refused_by,
                 "stage": stage.name.lower(), "verdict": ruling.verdict, "findings": findings,
                 "account": facts.account.address if facts.account is not None else None,
+                **_origin(facts.auth, "reject" if ruling.refused_by == _DMARC else "none"),
             },
         }
     ]  # fmt: skip
@@ -73,7 +81,9 @@ def accepted_facts(
 ) -> list[Fact]:
     """`accepted`, then where each copy went; observed verdicts beside, so that a rule can be judged before it bites."""
     shadow = [f"{s.step}:{s.name}" for s in ruling.steps if s.name in ("reject", "defer", "quarantine")]
-    accepted = fact(envelope, "accepted", message, octets=size_octets, **({"observed": shadow} if shadow else {}))
+    origin = _origin(ruling.facts.auth, "quarantine" if ruling.quarantined_by == _DMARC else "none")
+    observed = {"observed": shadow} if shadow else {}
+    accepted = fact(envelope, "accepted", message, octets=size_octets, **observed, **origin)
     base = {key: accepted[key] for key in ("at", "reference", "message_id", "sender")}
     facts = [accepted]
     for event, addresses, detail in (

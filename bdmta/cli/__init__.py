@@ -22,6 +22,7 @@ GROUPS = {
     "queue": "Letters on their way out.",
     "dns": "What to publish for each domain.",
     "dkim": "The keys of our signature.",
+    "dmarc": "Reports on who sends in whose name.",
     "backup": "Backups and restoring.",
     "outage": "Notices of outages (Điều 15).",
     "report": "Monthly reports (Điều 20).",

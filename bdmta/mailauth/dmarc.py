@@ -119,9 +119,12 @@ async def _evaluate(
     policy = record.policy if place == domain else record.subdomain_policy
     if place != domain and record.missing_policy != policy and await resolver.a(domain) is Missing.NO_SUCH_NAME:
         policy = record.missing_policy
-    known = DmarcResult(result=Result.PASS, domain=domain, record_domain=place, policy=policy)
-    passed = [r.domain for r in dkim if r.result is Result.PASS and _aligned(r.domain, domain, record.is_dkim_strict)]
-    if passed or (spf.result is Result.PASS and _aligned(spf.domain, domain, record.is_spf_strict)):
+    known = DmarcResult(
+        result=Result.PASS, domain=domain, record_domain=place, policy=policy,
+        by_dkim=any(r.result is Result.PASS and _aligned(r.domain, domain, record.is_dkim_strict) for r in dkim),
+        by_spf=spf.result is Result.PASS and _aligned(spf.domain, domain, record.is_spf_strict),
+    )  # fmt: skip
+    if known.by_dkim or known.by_spf:
         return known
     if _undecided(domain, spf, dkim, record):
         return replace(known, result=Result.TEMPERROR, reason="SPF or DKIM cannot be had now")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 
 class Result(StrEnum):
@@ -61,6 +62,10 @@ class DmarcResult:
     """What to do with this letter: `policy`, softened for the letters that `pct=` leaves out, when it failed; else
     `none`.
     """
+    by_dkim: bool = False
+    """A signature that passes is aligned with From."""
+    by_spf: bool = False
+    """SPF passes for a domain aligned with From."""
 
 
 _NO_SPF = SpfResult(result=Result.NONE)
@@ -74,6 +79,17 @@ class AuthResults:
     spf: SpfResult = _NO_SPF
     dkim: tuple[DkimResult, ...] = ()
     dmarc: DmarcResult = _NO_DMARC
+
+
+def as_detail(auth: AuthResults, applied: str) -> dict[str, Any]:
+    """What the ledger keeps of it, for DMARC reports: domains and results. `applied`: what DMARC did to the letter."""
+    dmarc = auth.dmarc
+    return {
+        "from": dmarc.domain, "record": dmarc.record_domain, "dmarc": str(dmarc.result), "applied": applied,
+        "asked": dmarc.disposition, "by_dkim": dmarc.by_dkim, "by_spf": dmarc.by_spf,
+        "spf": [str(auth.spf.result), auth.spf.domain, auth.spf.identity],
+        "dkim": [[str(one.result), one.domain, one.selector] for one in auth.dkim],
+    }  # fmt: skip
 
 
 NOTHING_KNOWN = AuthResults()

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from storage.box_info import info_with
+from storage.box_info import file_octets, info_with
 from storage.box_letters import opened_dir
 from storage.box_read import Box, rows_of
 from storage.box_state import with_flags, without_rows
@@ -127,18 +127,22 @@ def _unlink(box: Box, uids: Sequence[int], only_deleted: bool) -> tuple[list[int
     columns = state.columns
     rows: list[int] = []
     failed: list[int] = []
+    octets = 0
     with opened_dir(box.cur) as cur_fd:
         for row in rows_of(state, uids):
             if row is None or (only_deleted and not columns.flags[row] & DELETED):
                 continue
+            name = state.bases[row] + state.infos[row]
             try:
-                os.unlink(state.bases[row] + state.infos[row], dir_fd=cur_fd)
+                of_file = file_octets(cur_fd, name)
+                os.unlink(name, dir_fd=cur_fd)
             except FileNotFoundError:
                 failed.append(columns.uid[row])
                 continue
             rows.append(row)
+            octets += of_file
     gone = [columns.uid[row] for row in rows]
     if rows:
-        box.mailbox.boxes.count_quota(box.mailbox.path, -sum(columns.size[row] for row in rows), -len(rows))
+        box.mailbox.boxes.count_quota(box.mailbox.path, -octets, -len(rows))
         box.publish(box.numbered(without_rows(state, rows), (), gone))
     return failed, gone

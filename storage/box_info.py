@@ -5,10 +5,12 @@ Suffixes are few: each is read once and kept.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 
 from storage.box_types import ANSWERED, DELETED, DRAFT, FLAGGED, KEYWORD_COUNT, KEYWORD_SHIFT, SEEN
+from storage.maildir import name_octets
 
 _BITS = {"D": DRAFT, "F": FLAGGED, "R": ANSWERED, "S": SEEN, "T": DELETED}
 _BITS |= {chr(ord("a") + place): 1 << (KEYWORD_SHIFT + place) for place in range(KEYWORD_COUNT)}
@@ -62,3 +64,12 @@ def arrival_order(base: str) -> tuple[int, int, str]:
     seconds, _, rest = base.partition(".")
     match = re.match(r"M(\d{1,9})", rest)
     return (int(seconds) if seconds.isdigit() and len(seconds) < 16 else 0), (int(match[1]) if match else 0), base
+
+
+def file_octets(cur_fd: int, name: str) -> int:
+    """The octets of a letter's file, by its name or else by the file; what `maildirsize` counts.
+
+    That is less than RFC822.SIZE where Dovecot wrote LF. Blocks. Raises FileNotFoundError.
+    """
+    told = name_octets(name)
+    return told if told is not None else os.stat(name, dir_fd=cur_fd).st_size

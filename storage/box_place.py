@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 
-from storage.box_info import info_with
+from storage.box_info import file_octets, info_with
 from storage.box_letters import opened_dir
 from storage.box_read import Box, rows_of
 from storage.box_state import State, without_rows
@@ -66,7 +66,7 @@ def copy(box: Box, uids: Sequence[int], target: Box) -> Placed:
     with _both(box, target):
         box.refresh()
         rows, missing = _present(box, uids)
-        octets = sum(box.state.columns.size[row] for row in rows)
+        octets = sum(_sizes(box, uids))
         boxes.admit_quota(box.mailbox.path, octets, len(rows))
         placed = _place(box, rows, target, is_move=False)
         boxes.count_quota(box.mailbox.path, sum(_sizes(box, placed.source)), len(placed.source))
@@ -112,7 +112,15 @@ def _present(box: Box, uids: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 def _sizes(box: Box, uids: Iterable[int]) -> list[int]:
-    return [box.state.columns.size[row] for uid in uids if (row := box.state.row_of(uid)) is not None]
+    """The octets of the letters' files: what the quota counts."""
+    state, sizes = box.state, []
+    with opened_dir(box.cur) as cur_fd:
+        for uid in uids:
+            row = state.row_of(uid)
+            if row is not None:
+                with suppress(FileNotFoundError):
+                    sizes.append(file_octets(cur_fd, state.bases[row] + state.infos[row]))
+    return sizes
 
 
 def _place(box: Box, rows: Sequence[int], target: Box, *, is_move: bool) -> Placed:

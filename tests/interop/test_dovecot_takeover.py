@@ -50,6 +50,11 @@ userdb {{
   driver = static
   args = uid={uid} gid={uid} home={top}/home allow_all_users=yes
 }}
+mail_plugins = quota
+plugin {{
+  quota = maildir:User quota
+  quota_rule = *:bytes={quota}
+}}
 namespace inbox {{
   inbox = yes
   separator = /
@@ -115,7 +120,7 @@ def dovecot(account: Account, top: Path) -> Iterator[None]:
     conf = top / "dovecot.conf"
     conf.write_text(
         _CONF.format(top=top / "dovecot", tls=tls, uid=_NOBODY, mail=site.folder / "mail", password=PASSWORD,
-                     port=site.port("imaps"))
+                     port=site.port("imaps"), quota=_quota(site.mailbox(account.local)))
     )  # fmt: skip
     process = subprocess.Popen(["dovecot", "-F", "-c", str(conf)], cwd="/")
     try:
@@ -132,6 +137,10 @@ def _pair(site: SiteUnderTest) -> list[Path]:
     """The certificate and its key, by what they contain."""
     found = [path for path in (site.folder / "tls").iterdir() if path.name != "ca.pem" and "ca" not in path.stem]
     return sorted((path for path in found if b"-----BEGIN" in path.read_bytes()), key=lambda path: b"KEY" in path.read_bytes())
+
+
+def _quota(mailbox: Path) -> int:
+    return int((mailbox / "maildirsize").read_text().partition("S")[0])
 
 
 def _own(folder: Path, uid: int) -> None:
@@ -223,4 +232,10 @@ def test_taken_over_and_handed_back(served: Account, tmp_path: Path) -> None:
     assert local(served) == copied
     served.put("nam")
     assert set(served.subjects()) == {"hai", "ba", "bon", "nam"}
+    assert served.site.run("verify-store", served.address).returncode == 0
+    with served.imap() as client:  # a letter that Dovecot wrote: its file has LF, and counts as that
+        client.select("INBOX")
+        number = client.search(None, "SUBJECT", "bon")[1][0].decode()
+        client.store(number, "+FLAGS", "(\\Deleted)")
+        client.expunge()
     assert served.site.run("verify-store", served.address).returncode == 0

@@ -25,7 +25,7 @@ from tests.system.wire import here, office
 pytestmark = pytest.mark.crash
 
 LETTERS = int(os.environ.get("BDMTA_CRASH_LETTERS", "0"))
-SAMPLE_KILLS = 5
+SAMPLE_KILLS = 4
 BOXES = [f"u{number:03d}" for number in range(150)]
 GROUPS = {"nhom30": BOXES[:30], "nhom150": BOXES}
 OUTSIDE = "friend@elsewhere.example"

@@ -2,34 +2,31 @@
 
 import json
 
-import pytest
-
 from tests.site import DOMAIN
 from tests.system.wire import OUTSIDE, Wire, deliver, here, letter, submit
 
 
-@pytest.mark.parametrize("octets", [500, 400_000], ids=["in memory", "spooled"])
-def test_a_full_disk_puts_letters_off_and_loses_none(own_site, octets):
+def test_a_full_disk_puts_letters_off_and_loses_none(own_site):
     """As if all but nothing were kept in reserve: 452 4.3.1, nothing left behind, and mail again once there is room."""
     site = own_site({"dns": {"servers": "[]"}, "mail": {"reserve_octets": str(1 << 52)}})
     site.start()
-    text = ("x" * 76 + "\r\n") * (octets // 78)
-    for _ in range(3):
-        answer = deliver(site, letter(text), here("minhnv"))
-        assert (answer.code, answer.text[4:9]) == (452, "4.3.1")
-        assert "het cho" in answer.text
-    with Wire(site) as wire:  # the session goes on
-        assert wire.deliver(letter(text), here("minhnv")).code == 452
+    in_memory, spooled = letter(), letter(("x" * 76 + "\r\n") * 5000)
+    with Wire(site) as wire:
+        for octets in (in_memory, spooled, spooled, in_memory):
+            answer = wire.deliver(octets, here("minhnv"))
+            assert (answer.code, answer.text[4:9]) == (452, "4.3.1")
+            assert "het cho" in answer.text
         assert wire.ask("NOOP").code == 250
     assert site.stop() == 0
-    assert [path for path in site.mailbox("minhnv").rglob("*") if path.is_file() and b"X-" in path.read_bytes()] == []
     assert site.letters("minhnv") == []
+    assert list((site.mailbox("minhnv") / "tmp").iterdir()) == []
     assert list((site.folder / "queue").iterdir()) == []
     assert list((site.folder / "mail" / ".incoming").iterdir()) == []
     site.set("mail", "reserve_octets", "1000000")
     site.start()
-    assert deliver(site, letter(text), here("minhnv")).code == 250
-    assert len(site.letters("minhnv")) == 1
+    for octets in (in_memory, spooled):
+        assert deliver(site, octets, here("minhnv")).code == 250
+    assert len(site.letters("minhnv")) == 2
 
 
 def test_commands_work_the_same_with_and_without_the_server(own_site):
@@ -37,21 +34,17 @@ def test_commands_work_the_same_with_and_without_the_server(own_site):
 
     def rounds(local):
         site.add_mailbox(local)
-        site.run("alias", "add", here(f"{local}.cu"), here(local))
         site.run("group", "add", here(f"{local}.nhom"), here(local), here("minhnv"))
-        shown = site.json("mailbox", "show", here(local))
-        assert shown["address"] == here(local)
-        assert shown["status"] == "active"
+        assert site.json("mailbox", "show", here(local))["status"] == "active"
         done = site.run("mailbox", "show", here("khongco"), check=False)
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
-        return [box["address"] for box in site.json("mailbox", "list")]
+        return {box["address"] for box in site.json("mailbox", "list")}
 
     stopped = rounds("truoc")
     site.start()
-    running = rounds("sau")
-    assert set(running) - set(stopped) == {here("sau")}
-    assert deliver(site, letter(), here("truoc.nhom"), here("sau.cu")).code == 250
+    assert rounds("sau") - stopped == {here("sau")}
+    assert deliver(site, letter(), here("truoc.nhom"), here("sau.nhom")).code == 250
     assert [len(site.letters(local)) for local in ("truoc", "sau", "minhnv")] == [1, 1, 1]
     status = site.json("status")
     assert status["running"] is True

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
@@ -202,6 +203,25 @@ def test_a_letter_that_was_signed_and_changed_is_refused(provinces: tuple[Provin
     assert bring(theirs, changed, "x@example.org", "127.0.0.3").code == 550
     longer = replayed + "Thêm vào.\r\n".encode()
     assert bring(theirs, longer, "x@example.org", "127.0.0.3").code == 550
+
+
+def test_the_day_is_reported_to_whom_it_concerns_once(provinces: tuple[Province, Province], tmp_path: Path) -> None:
+    _, theirs = provinces
+    assert bring(theirs, letter(f"chutich@{OURS}", text="Lừa nữa"), f"chutich@{OURS}", "127.0.0.2").code == 550
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+
+    def report(*more: str) -> dict[str, object]:
+        rows = json.loads(theirs.run("dmarc", "report", "--day", today, "--json", *more).stdout)
+        return next((row for row in rows if row["domain"] == OURS), {})
+
+    theirs.wait_for(lambda: report().get("letters"), 20)
+    assert report("--out", str(tmp_path), "--send")["state"] == "sent"
+    assert report("--send")["state"] == "sent before"
+    (file,) = tmp_path.glob(f"*!{OURS}!*")
+    (read,) = json.loads(theirs.run("dmarc", "read", str(file), "--json").stdout)
+    assert read["reporter"] == f"mail.{THEIRS}"
+    refused = [r for r in read["records"] if r["row/policy_evaluated/disposition"] == "reject"]
+    assert any(r["row/source_ip"] == "127.0.0.2" for r in refused)
 
 
 def test_what_was_published_is_found_well(provinces: tuple[Province, Province]) -> None:

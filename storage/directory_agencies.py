@@ -6,6 +6,7 @@ agency has its mailbox yet or not.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -22,6 +23,7 @@ SETTABLE = ("name", "level", "parent", "head", "clerk", "paper_address", "publis
 _COLUMNS = ", ".join(field.name for field in fields(Agency))
 _TEXT_MAX = 1000
 _DEPTH_MAX = 20
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _IDENTIFIER_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
@@ -168,9 +170,7 @@ def _check(agency: Agency) -> None:
         raise Invalid(f"{identifier}: an abbreviation begins with a letter and does not end with -")
     for field in ("name", "head", "clerk", "paper_address"):
         text = getattr(agency, field)
-        if len(text) > _TEXT_MAX or any(
-            ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0 or char in "\u2028\u2029" for char in text
-        ):
+        if len(text) > _TEXT_MAX or _CONTROLS.search(text):
             raise Invalid(f"{identifier}: the {field} holds a control character or is over {_TEXT_MAX} characters")
     if not agency.name.strip():
         raise Invalid(f"{identifier}: the name is empty")

@@ -37,8 +37,8 @@ def agency_add(
     """Add an agency; without an abbreviation, the first suggestion that is free."""
     chosen = abbreviation or _first_free(service, name, parent or "")
     agency = Agency(
-        identifier=chosen, name=" ".join(name.split()), level=_level(level), parent=parent or None, head=head, clerk=clerk,
-        paper_address=paper_address, published=published,
+        identifier=chosen, name=" ".join(name.split()), level=_level(level), parent=parent or None,
+        head=head, clerk=clerk, paper_address=paper_address, published=published,
     )  # fmt: skip
     with service.change() as change:
         change.agencies.add(agency)

@@ -15,13 +15,7 @@ from storage.directory_rows import LEVELS
 COLUMNS = ("name", "abbreviation", "parent", "level", "head", "clerk", "paper_address", "published")
 _YES = {"1", "yes", "true", "x", "co", "y"}
 _NO = {"0", "no", "false", "khong", "n"}
-_LEVELS = {
-    "tinh": "province",
-    "huyen": "district",
-    "xa": "commune",
-    "don vi": "unit",
-    **{level: level for level in LEVELS},
-}
+_LEVELS: dict[str, str] = {"tinh": "province", "huyen": "district", "xa": "commune", "don vi": "unit"}
 _FIELD_MAX = 65_536
 
 
@@ -70,8 +64,9 @@ def _check_columns(columns: list[str], name: str) -> None:
 def _row(cells: dict[str, str], where: str, line: int) -> dict[str, Any]:
     row: dict[str, Any] = {column: cell for column, cell in cells.items() if cell}
     if "level" in row:
-        level = _LEVELS.get(" ".join(fold(row["level"]).replace("cap ", "").split()))
-        if level is None:
+        level = " ".join(fold(row["level"]).replace("cap ", "").split())
+        level = _LEVELS.get(level, level)
+        if level not in LEVELS:
             raise UsageError(f"{where}: level {row['level']!r} is none of {', '.join(LEVELS)}")
         row["level"] = level
     if "published" in row:

@@ -41,7 +41,10 @@ def mailbox_add(
     rank: int | None = None,
     published: bool = False,
 ) -> Json:
-    """Add a mailbox and its folders. `published`: in the public address book (Điều 6). `generate_password`: the answer has `password`, to be changed at first use."""
+    """Add a mailbox and its folders. `published`: in the public address book (Điều 6).
+
+    `generate_password`: the answer has `password`, to be changed at first use.
+    """
     mailbox = service.new_mailbox(address, name, kind, agency)
     made = generate() if generate_password else None
     if password is not None:
@@ -75,7 +78,8 @@ def _shown(service: DirectoryService, mailbox: Mailbox) -> Json:
         "address": mailbox.address, "kind": mailbox.kind, "name": mailbox.name, "agency": mailbox.agency,
         "status": mailbox.status, "quota_octets": mailbox.quota_octets, "quota_letters": mailbox.quota_letters,
         "has_password": mailbox.password_hash is not None, "must_change": mailbox.must_change, "rank": mailbox.rank,
-        "published": mailbox.published, "created_at": service.local_time(mailbox.created_at), "status_at": service.local_time(mailbox.status_at),
+        "published": mailbox.published,
+        "created_at": service.local_time(mailbox.created_at), "status_at": service.local_time(mailbox.status_at),
     }  # fmt: skip
 
 
@@ -104,7 +108,7 @@ def mailbox_show(service: DirectoryService, *, address: str) -> Json:
 
 @call
 def mailbox_set(service: DirectoryService, *, address: str, **fields: Any) -> Json:
-    """Change name, agency, kind, quota_octets, quota_letters, rank or published; fields that are None stay as they are."""
+    """Change name, agency, kind, quota_octets, quota_letters, rank, published; None stays as it is."""
     own = service.own_address(address)
     given = {name: value for name, value in fields.items() if value is not None}
     if "kind" in given:

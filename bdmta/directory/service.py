@@ -26,8 +26,8 @@ from storage.quota import Limit, Quota, Usage
 if TYPE_CHECKING:
     from bdmta.site import Site
 
-# A removed alias or group: 12 months, so that mail for one does not reach another (Điều 5.4). An agency's own address is
-# never another's (Điều 5.2), and mailboxes stay held.
+# A removed alias or group: 12 months, so that mail for one does not reach another (Điều 5.4). An agency's own address
+# is never another's (Điều 5.2), and mailboxes stay held.
 REST_DAYS = 365
 
 

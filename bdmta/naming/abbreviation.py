@@ -10,26 +10,14 @@ from bdmta.naming.fold import fold
 _KINDS: tuple[tuple[str, str], ...] = (
     ("van phong uy ban nhan dan", "vpubnd"), ("van phong hoi dong nhan dan", "vphdnd"), ("uy ban nhan dan", "ubnd"),
     ("van phong ubnd", "vpubnd"), ("van phong hdnd", "vphdnd"), ("tinh uy", "tinhuy"), ("huyen uy", "huyenuy"),
-    ("thi uy", "thiuy"), ("thanh uy", "thanhuy"), ("hoi dong nhan dan", "hdnd"), ("uy ban mat tran to quoc", "mttq"), ("ban quan ly", "bql"), ("chi cuc", "cc"),
+    ("thi uy", "thiuy"), ("thanh uy", "thanhuy"), ("hoi dong nhan dan", "hdnd"),
+    ("uy ban mat tran to quoc", "mttq"), ("ban quan ly", "bql"), ("chi cuc", "cc"),
     ("trung tam", "tt"), ("van phong", "vp"), ("thanh tra", "thanhtra"), ("benh vien", "bv"), ("cong an", "ca"),
     ("toa an nhan dan", "tand"), ("vien kiem sat nhan dan", "vksnd"), ("hat kiem lam", "hkl"), ("vp ubnd", "vpubnd"),
     ("ubnd", "ubnd"), ("hdnd", "hdnd"), ("so", "so"), ("ban", "ban"), ("cuc", "cuc"), ("phong", "p"), ("truong", "t"),
 )  # fmt: skip
 # What follows these is a place, written whole.
-_OF_PLACES = {
-    "ubnd",
-    "hdnd",
-    "vpubnd",
-    "vphdnd",
-    "mttq",
-    "ca",
-    "tand",
-    "vksnd",
-    "tinhuy",
-    "huyenuy",
-    "thiuy",
-    "thanhuy",
-}
+_OF_PLACES = frozenset("ubnd hdnd vpubnd vphdnd mttq ca tand vksnd tinhuy huyenuy thiuy thanhuy".split())
 _PLACES = (
     ("thi xa", "tx"), ("thi tran", "tt"), ("thanh pho", "tp"), ("tinh", "t"), ("huyen", "h"), ("quan", "q"),
     ("xa", "x"), ("phuong", "p"), ("tp", "tp"), ("tx", "tx"), ("tt", "tt"),

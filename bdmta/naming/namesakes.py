@@ -133,12 +133,12 @@ def _decision(made: Proposal, held: Held) -> Proposal:
         made,
         status="review",
         code="higher-rank",
-        reason=f"người đến sau có chức vụ cao hơn người đang dùng {base} ({held.who or 'đã đăng ký trước'}); địa chỉ đang dùng "
-        "không bị thu hồi, người vận hành quyết định (Điều 5.4)",
+        reason=f"người đến sau có chức vụ cao hơn người đang dùng {base} ({held.who or 'đã đăng ký trước'}); "
+        "địa chỉ đang dùng không bị thu hồi, người vận hành quyết định (Điều 5.4)",
         choices=(
             f"cấp {made.local_part} cho người đến sau; {base} giữ nguyên cho người đang dùng",
-            f"nếu người đang dùng {base} đồng ý đổi (yêu cầu thay đổi theo Điều 7): hộp thư cũ nhận địa chỉ mới {base}.…, "
-            f"{base} ở lại làm bí danh của hộp thư cũ, hết 12 tháng nghỉ mới có thể cấp cho người khác",
+            f"nếu người đang dùng {base} đồng ý đổi (yêu cầu thay đổi theo Điều 7): hộp thư cũ nhận địa chỉ mới "
+            f"{base}.…, {base} ở lại làm bí danh của hộp thư cũ, hết 12 tháng nghỉ mới có thể cấp cho người khác",
         ),
     )
 

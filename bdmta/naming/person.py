@@ -56,7 +56,8 @@ def _from_fields(
     if not given:
         if not rest:
             return refused("fields", "chưa rõ tên: hãy ghi --given, hoặc ghi cả họ tên")
-        given, rest = (rest[-1],), rest[:-1]
+        given = tuple(rest[-1:])
+        del rest[-1]
     others = (*family, *(middle or rest)) if family else (*rest, *middle)
     if not others:
         return _single(given)

@@ -96,8 +96,8 @@ def _strange(token: str, part: str, what: str) -> Proposal:
 def _old_set(text: str) -> str | None:
     """The old Vietnamese set that a name was typed in, or None.
 
-    A name is too short for the letters' detector; but it consists of syllables alone, which a wrong reading never gives:
-    the name must fail as Unicode, and every word of it must be a syllable by the table, one with marks at least.
+    A name is too short for the letters' detector; but it consists of syllables alone, which a wrong reading never
+    gives: it must fail as Unicode, and every word of it must be a syllable by the table.
     """
     if any("\ud800" <= char <= "\udfff" for char in text):
         return "cũ (không phải UTF-8)"

@@ -32,6 +32,8 @@ _MAX_TTL_S = 86_400
 _MAX_NEGATIVE_TTL_S = 900
 _FAILURE_TTL_S = 5.0  # a dead server costs the first question its time, not each of the questions behind it
 _MAX_RECORDS = 256
+_CACHE_OCTETS = 16 * 1024 * 1024  # strangers choose what is asked, and how long the answers are
+_ENTRY_OCTETS = 300
 _MAX_QUESTIONS = 256  # under way at once; more would only drown the name server's socket
 _EDNS_OCTETS = 1232  # what passes unfragmented everywhere (DNS flag day 2020)
 
@@ -90,13 +92,16 @@ class Resolver:
     """One a process. Never blocks the loop; a question takes `timeout_s` at most, all servers and TCP included."""
 
     def __init__(
-        self, servers: Sequence[str], timeout_s: float = 5.0, *, clock: Clock | None = None, cache_count: int = 20_000
-    ) -> None:
+        self, servers: Sequence[str], timeout_s: float = 5.0, *, clock: Clock | None = None,
+        cache_count: int = 20_000, cache_octets: int = _CACHE_OCTETS,
+    ) -> None:  # fmt: skip
         """`servers`: "127.0.0.1:5300", "[::1]:53", or "system" for /etc/resolv.conf; none: nothing is ever asked."""
         self._timeout_s = float(timeout_s)
         self._clock = clock or SystemClock()
         self._cache: OrderedDict[tuple[str, str], tuple[float, Outcome[Any]]] = OrderedDict()
         self._cache_count = cache_count
+        self._max_cache_octets = cache_octets
+        self._cache_octets = 0
         self._flights: dict[tuple[str, str], asyncio.Future[Outcome[Any]]] = {}
         self._room = asyncio.Semaphore(_MAX_QUESTIONS)
         self._asker = _asker(servers, self._timeout_s) if servers else None
@@ -160,11 +165,18 @@ class Resolver:
                 outcome, ttl_s = await self._resolve(asker, *key)
         except TimeoutError:
             outcome, ttl_s = TempFail("no answer in time"), _FAILURE_TTL_S
-        self._cache[key] = (self._clock.monotonic() + ttl_s, outcome)
-        self._cache.move_to_end(key)
-        while len(self._cache) > self._cache_count:
-            self._cache.popitem(last=False)
+        self._keep(key, self._clock.monotonic() + ttl_s, outcome)
         return outcome
+
+    def _keep(self, key: tuple[str, str], until: float, outcome: Outcome[Any]) -> None:
+        old = self._cache.pop(key, None)
+        if old is not None:
+            self._cache_octets -= _octets(old[1])
+        self._cache[key] = (until, outcome)
+        self._cache_octets += _octets(outcome)
+        while len(self._cache) > self._cache_count or self._cache_octets > self._max_cache_octets:
+            _, gone = self._cache.popitem(last=False)
+            self._cache_octets -= _octets(gone[1])
 
     async def _resolve(self, asker: dns.asyncresolver.Resolver, name: str, kind: str) -> tuple[Outcome[Any], float]:
         try:
@@ -188,6 +200,12 @@ class Resolver:
         ttl_s = float(min(answer.rrset.ttl, _MAX_TTL_S))
         read = _READERS.get(kind, lambda record: record.to_text())
         return Answer(tuple(read(record) for record in list(answer.rrset)[:_MAX_RECORDS]), ttl_s), ttl_s
+
+
+def _octets(outcome: Outcome[Any]) -> int:
+    """About what an entry of the cache takes."""
+    records = outcome.records if isinstance(outcome, Answer) else ()
+    return _ENTRY_OCTETS + sum(len(r) + 60 if isinstance(r, bytes | str) else 200 for r in records)
 
 
 def reverse_name(address: str) -> str:

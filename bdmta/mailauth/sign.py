@@ -120,7 +120,7 @@ class Signer:
         self._look()
         fields, body = _take_apart(iter(pieces))
         domain = _author_domain(fields) if self._keys else None
-        if domain is None or domain not in (self.domains() if domains is None else domains):
+        if domain is None or not domain.isascii() or domain not in (self.domains() if domains is None else domains):
             return b""
         entries = self._ring.signing(domain)
         if not entries:

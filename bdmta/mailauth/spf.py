@@ -114,7 +114,8 @@ async def check(resolver: Resolver, ip: str, sender: str, helo: str, executor: E
         return SpfResult(result=Result.NONE, reason="no domain to ask about", identity=identity)
     if not sender:
         sender = f"postmaster@{domain}"
-    result, reason = await _rounds(resolver, ip, f"{sender.rpartition('@')[0]}@{domain}", helo, executor)
+    local = sender.rpartition("@")[0].replace("@", ".")  # pyspf would part a quoted local part at its first @
+    result, reason = await _rounds(resolver, ip, f"{local}@{domain}", helo, executor)
     return SpfResult(result=result, reason=reason, domain=domain, identity=identity)
 
 

@@ -163,6 +163,17 @@ def test_the_cache_is_bounded() -> None:
     run(zone({}), ask, cache_count=3)
 
 
+def test_long_answers_count_by_their_length() -> None:
+    long = " ".join(f'"{"x" * 250}"' for _ in range(40))
+
+    async def ask(resolver: Resolver, server: NameServer) -> None:
+        for number in range(4):
+            await resolver.txt(f"n{number}.example.org")
+        assert [resolver.known(f"n{n}.example.org", "TXT") is None for n in range(4)] == [True, True, False, False]
+
+    run(zone({(f"n{number}.example.org", "TXT"): [long] for number in range(4)}), ask, cache_octets=25_000)
+
+
 def test_one_question_for_all_that_wait_and_nobody_takes_it_from_the_others() -> None:
     async def ask(resolver: Resolver, server: NameServer) -> None:
         hasty = asyncio.ensure_future(resolver.a("example.org"))

@@ -154,3 +154,9 @@ def test_hostile_records_cost_little() -> None:
     begun = time.process_time()
     assert check(world, sender="a@i0.evil.org").result is Result.PERMERROR
     assert time.process_time() - begun < 1.0
+
+
+def test_a_quoted_local_part_does_not_move_the_domain() -> None:
+    world = record("v=spf1 ip4:192.0.2.1 -all", **{"victim.org": {"TXT": ["v=spf1 -all"]}})
+    result = check(world, sender='"a@victim.org"@example.org')
+    assert (result.result, result.domain) == (Result.PASS, "example.org")

@@ -63,6 +63,8 @@ async def _run(spec: dict[str, Any], site: Site, log: Any) -> None:
 async def _edge(spec: dict[str, Any], site: Site, log: Any, stopping: asyncio.Event, ready: Any) -> None:
     from bdmta.service.edge import Edge
 
+    # Threads that sort or search hand the interpreter back to the loop ten times as often as they would.
+    sys.setswitchinterval(0.0005)
     edge = Edge(site, spec["number"], spec["edges"], SystemClock(), log)
     await edge.start(adopt([tuple(pair) for pair in spec["sockets"]]))
     ready(edge.reload)

@@ -34,6 +34,7 @@ from bdmta.mailauth.check import MailAuth
 from bdmta.notices import Notices
 from bdmta.office.client import OfficeClient
 from bdmta.policy import Services
+from bdmta.queue.srs import SenderRewriting
 from bdmta.quarantine import Quarantine
 from bdmta.routing import Router
 from bdmta.service.reading import Reading
@@ -45,6 +46,7 @@ from bdmta.smtp.server import SmtpListener, SmtpServer, SmtpSettings
 from bdmta.state import FileState
 from bdmta.tasks import Tasks
 from storage.commit import Commit
+from storage.directory_forwarding import ForwardingWatch
 from storage.facts import FactWriter
 from storage.incoming import Incoming
 from storage.quota import Quota
@@ -85,10 +87,13 @@ class Edge:
             tmp_dir=site.incoming_dir, on_crossings=self._crossed,
         )  # fmt: skip
         deliverer = Deliverer(
-            self.commit, self.quota, site.mail_root, lambda address: self.watch.current().mailbox(address), log
-        )
+            self.commit, self.quota, site.mail_root, lambda address: self.watch.current().mailbox(address), log,
+            ForwardingWatch(site.forwarding_path, clock),
+        )  # fmt: skip
         offset = clock.now().astimezone(ZoneInfo(config.clock.timezone)).utcoffset() or timedelta()
-        self.router = Router(self.watch, config.mail.subaddress_separator if config.mail.plus_addressing else "")
+        rewriting = SenderRewriting(site.srs_key, lambda domain: self.watch.current().is_local(domain), clock)
+        separator = config.mail.subaddress_separator if config.mail.plus_addressing else ""
+        self.router = Router(self.watch, separator, rewriting.original)
         self._notices = Notices(
             deliverer, self.router, clock, self._tasks, log, hostname=config.server.hostname, offset=offset,
             postmaster=lambda: self.watch.current().postmaster, state=FileState(site.state_dir, "notices", clock),
@@ -208,9 +213,10 @@ class Edge:
             server.close()
         for smtp in self._smtp_servers:
             smtp.draining = True
-        await asyncio.gather(*(smtp.live.drain(grace_s) for smtp in self._smtp_servers))
+        drains = [smtp.live.drain(grace_s) for smtp in self._smtp_servers]
         if self._reading is not None:
-            await self._reading.stop()
+            drains.append(self._reading.stop(grace_s))
+        await asyncio.gather(*drains)
         await self._tasks.finish(5)
         await self.commit.drain()
         await self.examiner.close()

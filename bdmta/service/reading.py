@@ -105,10 +105,8 @@ class Reading:
             return make_imap_protocol(self._imap, implicit_tls=tls, admits=listener.admits)
         return make_pop3_protocol(self._pop3, implicit_tls=tls, admits=listener.admits)
 
-    async def stop(self) -> None:
-        """End the sessions and let the mailboxes go."""
-        self._imap.draining = self._pop3.draining = True
-        for protocol in [*self._imap.live, *self._pop3.live]:
-            protocol.shut_down()
+    async def stop(self, grace_s: float) -> None:
+        """End the sessions, each behind the command it is at, and let the mailboxes go."""
+        await asyncio.gather(self._imap.drain(grace_s), self._pop3.drain(grace_s))
         await self._mailboxes.run(self._mailboxes.close)
         self._executor.shutdown(wait=True)

@@ -20,7 +20,8 @@ def letter(number: int, octets: int, draw: random.Random) -> bytes:
     is_plain = number % 4 != 0
     head = (
         f"Return-Path: <u{number % 97}@example.org>\r\n"
-        f"Received: from mx{number % 5}.example.org ([192.0.2.{number % 250}]) by mx.test.local with ESMTP id {number:08x};\r\n"
+        f"Received: from mx{number % 5}.example.org ([192.0.2.{number % 250}]) by mx.test.local with ESMTP "
+        f"id {number:08x};\r\n"
         f"\tMon, {day} Jun 2026 10:{minute:02d}:00 +0000\r\nFrom: User {number % 97} <u{number % 97}@example.org>\r\n"
         f"To: Box <box@test.local>, Other <o{number % 13}@test.local>\r\nCc: third{number % 7}@test.local\r\n"
         f"Subject: {subject} {number}\r\nDate: Mon, {day} Jun 2026 10:{minute:02d}:00 +0000\r\n"

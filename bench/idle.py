@@ -44,7 +44,8 @@ def memory(reader: Reader, sessions: int, say: Say, *, tls: bool) -> float:
     time.sleep(2)
     kib = (proportional_octets(reader) - before) / 1024 / sessions
     say(
-        f"{reader.name:<8} {'TLS' if tls else 'plain'}: {sessions} sessions in IDLE, {kib:.1f} KiB each ({before / 1e6:.0f} MB before)"
+        f"{reader.name:<8} {'TLS' if tls else 'plain'}: {sessions} sessions in IDLE, {kib:.1f} KiB each "
+        f"({before / 1e6:.0f} MB before)"
     )
     for sock in held:
         sock.close()
@@ -70,7 +71,8 @@ def many(reader: Reader, say: Say) -> tuple[float, float]:
     first = Connection(reader).login(reader, 1)
     first.sock.settimeout(1800)
     say(
-        f"{reader.name:<8} SELECT of {MANY:,}, never seen before: {seconds(lambda: first.command('SELECT INBOX')):.2f} s"
+        f"{reader.name:<8} SELECT of {MANY:,}, never seen before: "
+        f"{seconds(lambda: first.command('SELECT INBOX')):.2f} s"
     )
     first.command("FETCH 1:* (FLAGS UID)")
     first.close()
@@ -101,11 +103,16 @@ def noop(reader: Reader, say: Say) -> tuple[float, float, float]:
     os.sync()
     client = Connection(reader).login(reader, 0)
     client.command("SELECT INBOX")
-    fetch = subprocess.Popen([sys.executable, "-c", _DRAIN, str(reader.imaps_port), reader.user(2), reader.password[reader.user(2)]],
-                             stdout=subprocess.PIPE)  # fmt: skip
+    words = [str(reader.imaps_port), reader.user(2), reader.password[reader.user(2)]]
+    fetch = subprocess.Popen([sys.executable, "-c", _DRAIN, *words], stdout=subprocess.PIPE)
     took: list[float] = []
     ended = threading.Event()
-    threading.Thread(target=lambda: (fetch.wait(), ended.set()), daemon=True).start()
+
+    def watch() -> None:
+        fetch.wait()
+        ended.set()
+
+    threading.Thread(target=watch, daemon=True).start()
     while not ended.wait(0.01):
         took.append(1000 * seconds(lambda: client.command("NOOP")))
     assert fetch.stdout is not None
@@ -113,8 +120,8 @@ def noop(reader: Reader, say: Say) -> tuple[float, float, float]:
     took.sort()
     found = statistics.median(took), took[int(len(took) * 0.99)], took[-1]
     say(
-        f"{reader.name:<8} NOOP beside a fetch of {int(read) / 1e9:.2f} GB in {float(spent):.1f} s: median {found[0]:.2f} ms, "
-        f"99 of 100 under {found[1]:.2f}, longest {found[2]:.2f} (of {len(took)})"
+        f"{reader.name:<8} NOOP beside a fetch of {int(read) / 1e9:.2f} GB in {float(spent):.1f} s: "
+        f"median {found[0]:.2f} ms, 99 of 100 under {found[1]:.2f}, longest {found[2]:.2f} (of {len(took)})"
     )
     return found
 
@@ -156,7 +163,8 @@ def run(readers: list[Reader], say: Say) -> str:
             reader.start()
             each.append(memory(reader, SESSIONS, say, tls=tls))
         lines.append(
-            f"| {'TLS' if tls else 'plain TCP'}, KiB a session | {each[0]:.1f} | {each[1]:.1f} | {each[0] / each[1]:.3f} |"
+            f"| {'TLS' if tls else 'plain TCP'}, KiB a session | {each[0]:.1f} | {each[1]:.1f} "
+            f"| {each[0] / each[1]:.3f} |"
         )
     for reader in readers:
         if isinstance(reader, BdmtaReader):
@@ -166,11 +174,13 @@ def run(readers: list[Reader], say: Say) -> str:
         found = noop(reader, say)
         lines += [
             "",
-            f"{reader.name}: NOOP beside a fetch of 1 GB: median {found[0]:.2f} ms, 99 of 100 under {found[1]:.2f} ms, longest {found[2]:.2f} ms.",
+            f"{reader.name}: NOOP beside a fetch of 1 GB: median {found[0]:.2f} ms, 99 of 100 under {found[1]:.2f} ms, "
+            f"longest {found[2]:.2f} ms.",
         ]
         started, again = many(reader, say)
         lines += [
             "",
-            f"{reader.name}: SELECT of {MANY:,} letters: {started * 1000:.0f} ms by a server just started, {again * 1000:.0f} ms again.",
+            f"{reader.name}: SELECT of {MANY:,} letters: {started * 1000:.0f} ms by a server just started, "
+            f"{again * 1000:.0f} ms again.",
         ]
     return "\n".join(lines)

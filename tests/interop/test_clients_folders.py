@@ -103,7 +103,8 @@ def test_imapclient_idle_tells_of_deliveries_within_a_second(account: Account) -
 MUTTRC = """
 set folder="{url}/" spoolfile="{url}/INBOX" record="{url}/Sent" imap_user="{user}" imap_pass="{password}"
 set smtp_url="smtps://{user}@localhost:{submissions}/" smtp_pass="{password}" smtp_authenticators="plain"
-set from="{user}" realname="Minh" certificate_file="{ca}" ssl_force_tls=yes ssl_starttls=yes copy=yes use_envelope_from=yes
+set from="{user}" realname="Minh" certificate_file="{ca}" ssl_force_tls=yes ssl_starttls=yes copy=yes
+set use_envelope_from=yes
 set confirmappend=no confirmcreate=no wait_key=no header_cache="" hostname=localhost abort_nosubject=no
 """
 
@@ -117,9 +118,7 @@ def test_mutt_sends_and_keeps_a_copy(account: Account, site: SiteUnderTest) -> N
         )
     )  # fmt: skip
     (account.home / "body").write_text("Kính gửi.\n")
-    account.run_in_terminal(
-        "sh", "-c", f"mutt -n -F muttrc -s 'gui bang mutt' minhnv@{DOMAIN} <body"
-    )
+    account.run_in_terminal("sh", "-c", f"mutt -n -F muttrc -s 'gui bang mutt' minhnv@{DOMAIN} <body")
     other = Account(site, "minhnv", account.home)
     site.wait_for(lambda: "gui bang mutt" in other.subjects())
     assert "S" in account.subjects("Sent")["gui bang mutt"]

@@ -77,7 +77,7 @@ def configure(account: Account, name: str, text: str) -> None:
     (account.home / name).write_text(filled)
 
 
-def both_ways(account: Account, sync, local) -> None:  # noqa: ANN001
+def both_ways(account: Account, sync, local) -> None:
     """Letters and flags go down and up, deletions too. `local(folder)`: where the client keeps it."""
     account.put("mot", "hai", "ba")
     account.put("bon", folder="Archive", flags="\\Seen")
@@ -117,7 +117,7 @@ def snapshot(folder: Path) -> dict[str, int]:
 @needs("mbsync")
 def test_mbsync_both_ways(served: Account) -> None:
     configure(served, "mbsyncrc", MBSYNCRC)
-    both_ways(served, lambda: served.run("mbsync", "-c", "mbsyncrc", "-a"), lambda folder: served.home / "mail" / folder)
+    both_ways(served, lambda: served.run("mbsync", "-c", "mbsyncrc", "-a"), (served.home / "mail").joinpath)
 
 
 @needs("mbsync")
@@ -154,9 +154,7 @@ def test_mbsync_downloads_nothing_again(served: Account) -> None:
 @needs("offlineimap")
 def test_offlineimap_both_ways(served: Account) -> None:
     configure(served, "offlineimaprc", OFFLINEIMAPRC)
-    both_ways(
-        served, lambda: served.run("offlineimap", "-c", "offlineimaprc", "-o"), lambda folder: served.home / "mail" / folder
-    )
+    both_ways(served, lambda: served.run("offlineimap", "-c", "offlineimaprc", "-o"), (served.home / "mail").joinpath)
 
 
 @needs("offlineimap")

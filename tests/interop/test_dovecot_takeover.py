@@ -1,7 +1,7 @@
-"""A served site is taken over by a served Dovecot and handed back, while mbsync keeps its copy: it downloads nothing again.
+"""A served site is taken over by Dovecot and handed back, while mbsync keeps its copy: it downloads nothing again.
 
-The pieces are in test_dovecot_maildir.py; here whole servers change places, as in a migration. As root only: Dovecot serves no
-mail as root, so the tree changes its owner with its server.
+The pieces are in test_dovecot_maildir.py; here whole servers change places, as in a migration. As root only: Dovecot
+serves no mail as root, so the tree changes its owner with its server.
 """
 
 from __future__ import annotations
@@ -136,7 +136,8 @@ def dovecot(account: Account, top: Path) -> Iterator[None]:
 def _pair(site: SiteUnderTest) -> list[Path]:
     """The certificate and its key, by what they contain."""
     found = [path for path in (site.folder / "tls").iterdir() if path.name != "ca.pem" and "ca" not in path.stem]
-    return sorted((path for path in found if b"-----BEGIN" in path.read_bytes()), key=lambda path: b"KEY" in path.read_bytes())
+    pems = [path for path in found if b"-----BEGIN" in path.read_bytes()]
+    return sorted(pems, key=lambda path: b"KEY" in path.read_bytes())
 
 
 def _quota(mailbox: Path) -> int:
@@ -184,7 +185,8 @@ def _name(line: bytes) -> str:
 
 def local(account: Account) -> dict[str, int]:
     mail = account.home / "mail"
-    return {str(path.relative_to(mail)): path.stat().st_ino for path in mail.rglob("*") if path.parent.name in ("cur", "new")}
+    letters = (path for path in mail.rglob("*") if path.parent.name in ("cur", "new"))
+    return {str(path.relative_to(mail)): path.stat().st_ino for path in letters}
 
 
 def sync(account: Account) -> None:

@@ -29,7 +29,7 @@ from storage.spool_entry import Target
 __all__ = ["Commit", "Crossing", "Delivery", "Stored", "Target"]
 
 DIRECT_TARGETS_COUNT = 100
-_EXPAND_BATCH_COUNT = 500
+_EXPAND_BATCH_COUNT = 2500  # links are cheap, and a sync holds up those that follow
 
 Crossing = tuple[str, int]  # a mailbox's directory, and the percent of its quota that it has just passed upward
 

@@ -26,7 +26,7 @@ _ACTIVE_EXTENSIONS = frozenset({"htm", "html", "xhtml", "xht", "shtml", "mht", "
 _ACTIVE_TYPES = frozenset({"text/html", "application/xhtml+xml", "image/svg+xml", "text/xml", "application/xml"})
 _ACTIVE_OCTETS = 4 << 20
 _LEAF_FAMILIES = frozenset({"image", "text", "media", "other", ""})
-_BROKEN = (Unreadable, struct.error, IndexError, ValueError, KeyError, OverflowError, RecursionError)
+BROKEN = (Unreadable, struct.error, IndexError, ValueError, KeyError, OverflowError, RecursionError)
 _DDE_SERVICE = re.compile(rb"\b(?:cmd|powershell|mshta|rundll32|wscript|msexcel)[^\r\n|]{0,20}\|", re.I)
 _FORMULA = re.compile(rb"(?:^|[\r\n,;\t])\"?[=+\-@][^\r\n]{0,60}$")
 
@@ -96,7 +96,7 @@ class Look:
             self._stopped(opening, bound)
         except MemoryError:
             self._stopped(opening, OverBound("expanded"))
-        except _BROKEN:
+        except BROKEN:
             opening.problems.add("unreadable")
 
     def _run(self, reader: Reader, opening: Opening, path: tuple[str, ...], depth: int) -> None:

@@ -93,6 +93,16 @@ def _member(opening: Opening, names: tuple[str, ...], kind: bytes, content: byte
     return Member(names, content, problems=problems, size_octets=len(content))
 
 
+def _digits(octets: bytes, base: int) -> int:
+    """Digits alone: a sign would lead backwards, and for ever."""
+    try:
+        if octets.isalnum():
+            return int(octets, base)
+    except ValueError:
+        pass
+    raise Unreadable("a number in an archive's header")
+
+
 def read_ar(opening: Opening) -> Iterator[Member]:
     """Every file of an ar archive (static libraries; a .deb is known by its own mark)."""
     data, at = opening.data, 8
@@ -100,7 +110,7 @@ def read_ar(opening: Opening) -> Iterator[Member]:
         header = data[at : at + 60]
         if header[58:60] != b"`\n":
             raise Unreadable("ar")
-        size = int(header[48:58].strip() or b"0")
+        size = _digits(header[48:58].strip() or b"0", 10)
         opening.purse.check_time()
         yield Member((_text(header[:16].strip().rstrip(b"/")),), data[at + 60 : at + 60 + size])
         at += 60 + size + (size & 1)
@@ -111,10 +121,10 @@ def read_cpio(opening: Opening) -> Iterator[Member]:
     data, at = opening.data, 0
     while at + 76 <= len(data):
         if data[at : at + 6] in (b"070701", b"070702"):
-            numbers = [int(data[at + 6 + 8 * i : at + 14 + 8 * i], 16) for i in range(13)]
+            numbers = [_digits(data[at + 6 + 8 * i : at + 14 + 8 * i], 16) for i in range(13)]
             mode, size, name_octets, head, pad = numbers[1], numbers[6], numbers[11], 110, 4
         elif data[at : at + 6] == b"070707":
-            mode, name_octets, size = (int(data[at + a : at + b], 8) for a, b in ((18, 24), (59, 65), (65, 76)))
+            mode, name_octets, size = (_digits(data[at + a : at + b], 8) for a, b in ((18, 24), (59, 65), (65, 76)))
             head, pad = 76, 1
         else:
             raise Unreadable("cpio")

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from bdmta.charset.reading import readings_of, texts_of
 from bdmta.examine.bounds import Bounds, Purse
-from bdmta.examine.errors import OverBound, Unreadable
+from bdmta.examine.content import BROKEN
+from bdmta.examine.errors import OverBound
 from bdmta.examine.readers.opening import Opening
 from bdmta.examine.readers.registry import READERS
 from bdmta.examine.signatures import FAMILIES, detect
@@ -37,7 +38,7 @@ def texts(octets: Octets, bounds: Bounds = _DEFAULT_BOUNDS) -> list[tuple[str, s
                 room -= len(text)
             if room <= 0:
                 break
-    except (OverBound, Unreadable):
+    except (OverBound, MemoryError, *BROKEN):
         pass
     return out
 
@@ -81,7 +82,7 @@ def _of_file(
     if kind in DOCUMENTS:
         try:
             text = words_of(kind, content, MAX_FILE_CHARACTERS, purse)
-        except Unreadable:
+        except BROKEN:
             text = ""
         yield from ((path, reading) for reading in readings_of(text.encode("utf-8", "replace"), "utf-8"))
     elif FAMILIES.get(kind) == "text" or kind == "":
@@ -104,5 +105,5 @@ def _of_members(
             is_part = member.role == "component" or (opening.kind in _EMBEDDING and member.role != "embedded")
             if member.octets and not is_part:
                 yield from _of_file(member.octets, (*path, name), "", purse, depth + 1)
-    except Unreadable:
+    except BROKEN:
         return

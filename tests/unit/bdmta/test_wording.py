@@ -11,9 +11,11 @@ import pytest
 
 from bdmta.examine.bounds import Bounds
 from bdmta.examine.pool import ExaminerPool
+from bdmta.examine.walk import take_inventory
 from bdmta.examine.wording import extract_text, texts, texts_task
 from bdmta.examine.wording.office import xml_words
 from bdmta.message import scan
+from tests.corpus.attachments.letters import attached
 
 
 def archive(files: dict[str, bytes]) -> bytes:
@@ -177,6 +179,22 @@ def test_texts_go_into_archives_and_letters_and_come_as_json() -> None:
     assert texts(letter) == [("a.zip/c.zip/b.txt", "MẬT")]
     assert json.loads(texts_task(letter, Bounds())) == [["a.zip/c.zip/b.txt", "MẬT"]]
     assert texts(letter, Bounds(depth=1)) == []
+
+
+CROOKED = {  # found by fuzzing: no number, a number that leads backwards
+    "a.cpio": b"070701" + b"0000000\x03" + b"0" * 96 + b"a\0\0\0" * 20,
+    "b.cpio": b"070707" + b"0" * 53 + b"000002" + b"-0000000076" + b"a\0" + b"x" * 200,
+    "c.a": b"!<arch>\n" + b"x/".ljust(48) + b"-60".ljust(10) + b"`\n" + b"y" * 200,
+}
+
+
+@pytest.mark.parametrize("name", CROOKED)
+def test_crooked_numbers_end_the_look_and_not_the_worker(name: str) -> None:
+    octets = attached(name, CROOKED[name])
+    assert len(texts(octets)) <= 1
+    inventory = take_inventory(scan(octets))
+    assert len(inventory.items) <= 2
+    assert "unreadable" in inventory.items[1].problems
 
 
 def test_a_confined_worker_reads_documents_too() -> None:

@@ -193,6 +193,11 @@ class Imap(Table):
         True,
         "Whether SEARCH finds `Công văn` when asked for `cong van`; a change makes the indexes anew.",
     )
+    withheld: tuple[Line, ...] = setting(
+        (),
+        'Capabilities that an account is not offered, for a client that misuses them: "minhnv@so.example CONDSTORE".',
+        max_length=1000,
+    )
 
 
 class Pop3(Table):
@@ -248,6 +253,14 @@ class Dkim(Table):
     dir: ConfigPath = setting(
         "dkim",
         "The folder of the private keys, one <selector>.pem each; relative to the folder of this file.",
+    )
+
+
+class DmarcTable(Table):
+    """Reports to those in whose name letters come (RFC 7489)."""
+
+    reports: Flag = setting(
+        False, "Whether domains that ask for aggregate reports get them, once a day; `bdmta dmarc report` makes them too."
     )
 
 

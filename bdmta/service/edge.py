@@ -34,8 +34,8 @@ from bdmta.mailauth.check import MailAuth
 from bdmta.notices import Notices
 from bdmta.office.client import OfficeClient
 from bdmta.policy import Services
-from bdmta.queue.srs import SenderRewriting
 from bdmta.quarantine import Quarantine
+from bdmta.queue.srs import SenderRewriting
 from bdmta.routing import Router
 from bdmta.service.reading import Reading
 from bdmta.service.sockets import BACKLOG
@@ -192,6 +192,8 @@ class Edge:
     def reload(self) -> None:
         """SIGHUP: fresh chain, certificate and accounts; what is broken keeps the old one and says so."""
         self.watch.current(look_now=True)
+        if self._reading is not None:
+            self._reading.reload()
         for what, renew in (("policies", self._load_chains), ("certificate", self.tls.reload)):
             try:
                 renew()

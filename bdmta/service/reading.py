@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from bdmta.config.listeners import ListenerConfig
 from bdmta.delivery import limit_of
 from bdmta.imap import ImapServer, ImapSettings, Room, make_imap_protocol
+from bdmta.imap.notice import AlertFile, alert_path, withheld_by_account
 from bdmta.imap.render import rules
 from bdmta.pop3 import Pop3Server, Pop3Settings, make_pop3_protocol
 from storage.box import Mailboxes
@@ -69,6 +70,7 @@ class Reading:
         )  # fmt: skip
         os.makedirs(site.index_dir, mode=0o700, exist_ok=True)
         offset = edge.clock.now().astimezone(ZoneInfo(config.clock.timezone)).utcoffset() or timedelta()
+        self._alerts = AlertFile(alert_path(site.state_dir))
         self._imap = ImapServer(
             settings=ImapSettings(
                 hostname=config.server.hostname,
@@ -83,7 +85,8 @@ class Reading:
             ),
             authenticator=edge.authenticator, mailboxes=self._mailboxes, mail=mail, sessions=edge.sessions,
             facts=edge.facts, clock=edge.clock, executor=self._executor, log=edge.log, fold=self._mailboxes.rules.fold,
-            incoming=edge.incoming, tls=edge.tls.context,
+            incoming=edge.incoming, tls=edge.tls.context, alerts=self._alerts.lines,
+            withheld=withheld_by_account(config.imap.withheld),
         )  # fmt: skip
         self._pop3 = Pop3Server(
             settings=Pop3Settings(
@@ -104,6 +107,11 @@ class Reading:
         if listener.protocol in ("imap", "imaps"):
             return make_imap_protocol(self._imap, implicit_tls=tls, admits=listener.admits)
         return make_pop3_protocol(self._pop3, implicit_tls=tls, admits=listener.admits)
+
+    def reload(self) -> None:
+        """SIGHUP: sessions that are there are shown what is new in the alert file."""
+        for line in self._alerts.fresh():
+            self._imap.announce(line)
 
     async def stop(self, grace_s: float) -> None:
         """End the sessions, each behind the command it is at, and let the mailboxes go."""

@@ -10,7 +10,7 @@
   const marked = (row) => (row.marked ??= row.node.textContent.normalize("NFC").toLowerCase());
   const matching = (words) => rows.filter((row) => words.every((word) => (word.isMarked ? marked(row).includes(word.text) : row.plain.includes(word.text))));
   const look = () => {
-    const typed = query.value.normalize("NFC").toLowerCase().split(/\s+/).filter(Boolean);
+    const typed = query.value.normalize("NFC").toLowerCase().split(/\s+/).map((word) => word.replace(/(.)@.*/, "$1")).filter(Boolean);
     let hits = matching(typed.map((text) => ({ text, isMarked: fold(text) !== text })));
     if (!hits.length) hits = matching(typed.map((text) => ({ text: fold(text), isMarked: false })));
     const shown = new Set(hits);

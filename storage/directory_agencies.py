@@ -113,7 +113,7 @@ class AgencyChange:
         self._note("agency.add", made.identifier, **{field: row[field] for field in SETTABLE})
         return made
 
-    def set(self, identifier: str, **changed: Any) -> Agency:
+    def set(self, identifier: str, /, **changed: Any) -> Agency:
         """Change fields of an agency; its identifier stays. A parent of "" is none."""
         was = _get(self._conn, identifier)
         if unknown := set(changed) - set(SETTABLE):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -16,6 +17,7 @@ app = typer.Typer()
 FORMATS = {
     "html": "index.html", "csv": "addressbook.csv", "vcard": "addressbook.vcf", "ldif": "addressbook.ldif",
 }  # fmt: skip
+_LABELS = {"csv": "CSV", "vcard": "vCard", "ldif": "LDIF"}
 
 
 @app.callback()
@@ -49,13 +51,19 @@ def export(
         say(f"left out, published without an address that receives: {', '.join(book['left_out'])}")
 
 
-def _write(out: str, wanted: list[str], book: dict[str, object]) -> list[str]:
+def _write(out: str, wanted: list[str], book: dict[str, Any]) -> list[str]:
     """Each file is replaced whole, so that a web server never hands out half of one."""
     from bdmta.directory.addressbook_files import csv_file, ldif_file, vcard_file
     from bdmta.directory.addressbook_page import page
     from storage.files import write_durable
 
-    makers = {"html": page, "csv": csv_file, "vcard": vcard_file, "ldif": ldif_file}
+    beside = [one for one in _LABELS if one in wanted or os.path.exists(os.path.join(out, FORMATS[one]))]
+    makers: dict[str, Callable[[dict[str, Any]], bytes]] = {
+        "html": lambda book: page(book, [(_LABELS[one], FORMATS[one]) for one in beside]),
+        "csv": csv_file,
+        "vcard": vcard_file,
+        "ldif": ldif_file,
+    }
     os.makedirs(out, exist_ok=True)
     paths = []
     for one in wanted:

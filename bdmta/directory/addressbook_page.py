@@ -6,7 +6,7 @@ import base64
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -23,8 +23,10 @@ _SHORT = {"province": "Cấp tỉnh", "district": "Cấp huyện", "commune": "C
 _TONES = re.compile("[\u0300\u0301\u0303\u0309\u0323]")
 
 
-def page(book: Json) -> bytes:
+def page(book: Json, downloads: Sequence[tuple[str, str]] = ()) -> bytes:
     """The page for what `addressbook_entries` answered. The same entries give the same octets.
+
+    `downloads`: label and file name of what lies beside it. Nobody is found by the domain, which all have in common.
 
     Every text goes through Jinja2's autoescape; style and script run by their hashes alone (CSP), so that a name can
     never become either.
@@ -42,6 +44,7 @@ def page(book: Json) -> bytes:
         agencies=book["agencies"],
         officials=book["officials"],
         groups=[*_agency_groups(book["agencies"]), *_official_groups(book["officials"])],
+        downloads=downloads,
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
         style_hash=Markup(_hash(style)),  # noqa: S704 - base64
@@ -55,7 +58,8 @@ def _agency_groups(agencies: list[Json]) -> Iterator[Json]:
         entries = [
             {
                 "name": one["name"], "below": one["parent"], "address": one["address"],
-                "paper_address": one["paper_address"], "key": _key(one["name"], one["parent"], one["address"]),
+                "paper_address": one["paper_address"],
+                "key": _key(one["name"], one["parent"], one["address"].partition("@")[0]),
             }
             for one in members
         ]  # fmt: skip
@@ -68,7 +72,7 @@ def _official_groups(officials: list[Json]) -> Iterator[Json]:
         entries = [
             {
                 "name": one["name"], "below": one["agency"], "address": one["address"], "paper_address": "",
-                "key": _key(one["name"], one["agency"], one["address"]),
+                "key": _key(one["name"], one["agency"], one["address"].partition("@")[0]),
             }
             for one in members
         ]  # fmt: skip

@@ -17,7 +17,9 @@ _KINDS: tuple[tuple[str, str], ...] = (
     ("ubnd", "ubnd"), ("hdnd", "hdnd"), ("so", "so"), ("ban", "ban"), ("cuc", "cuc"), ("phong", "p"), ("truong", "t"),
 )  # fmt: skip
 # What follows these is a place, written whole.
-_OF_PLACES = frozenset("ubnd hdnd vpubnd vphdnd mttq ca tand vksnd tinhuy huyenuy thiuy thanhuy".split())
+_OF_PLACES = frozenset({
+    "ubnd", "hdnd", "vpubnd", "vphdnd", "mttq", "ca", "tand", "vksnd", "tinhuy", "huyenuy", "thiuy", "thanhuy",
+})  # fmt: skip
 _PLACES = (
     ("thi xa", "tx"), ("thi tran", "tt"), ("thanh pho", "tp"), ("tinh", "t"), ("huyen", "h"), ("quan", "q"),
     ("xa", "x"), ("phuong", "p"), ("tp", "tp"), ("tx", "tx"), ("tt", "tt"),

@@ -56,8 +56,7 @@ def _from_fields(
     if not given:
         if not rest:
             return refused("fields", "chưa rõ tên: hãy ghi --given, hoặc ghi cả họ tên")
-        given = tuple(rest[-1:])
-        del rest[-1]
+        given = (rest.pop(),)
     others = (*family, *(middle or rest)) if family else (*rest, *middle)
     if not others:
         return _single(given)
@@ -78,7 +77,7 @@ def _guessed(words: tuple[Word, ...]) -> Parts | Proposal:
         return refused("empty", "chưa có họ tên")
     if len(words) == 1 and not (words[0].has_apostrophe and words[0].letters[0] in surnames.MARKERS):
         return _single(words)
-    given, others = (words[-1],), words[:-1]
+    given, others = words[-1:], words[:-1]
     own_first = _own_name_first(words)
     if own_first is not None:
         given, others = own_first
@@ -98,9 +97,14 @@ def _own_name_first(words: tuple[Word, ...]) -> tuple[tuple[Word, ...], tuple[Wo
     first = words[0]
     if first.has_apostrophe:
         return (first,), words[1:]
-    if len(words) > 2 and first.letters in surnames.MARKERS:
+    if len(words) > 2 and _is_marker(first):
         return words[:2], words[2:]
     return None
+
+
+def _is_marker(word: Word) -> bool:
+    """Y, H, K, Ka before the name of a person; Ý and Ỷ are names."""
+    return word.shown.lower() in surnames.MARKERS
 
 
 def _doubt(words: tuple[Word, ...]) -> tuple[str, str]:
@@ -108,7 +112,7 @@ def _doubt(words: tuple[Word, ...]) -> tuple[str, str]:
     letters = tuple(word.letters for word in words)
     if any(word.has_apostrophe for word in words):
         return "apostrophe", "tên có dấu nháy: dấu nháy được bỏ; xem lại đâu là tên riêng, đâu là họ"
-    if letters[0] in surnames.MARKERS or letters[-1] in surnames.SURNAME_LAST or letters[0] in surnames.SURNAME_LAST:
+    if _is_marker(words[0]) or letters[-1] in surnames.SURNAME_LAST or letters[0] in surnames.SURNAME_LAST:
         return "minority-name", "tên theo cách đặt của một dân tộc thiểu số: xem lại đâu là tên riêng, đâu là họ"
     if any(word.is_hyphenated for word in words):
         return "hyphen", "tên có gạch nối: gạch nối được bỏ; xem lại các chữ nối với nhau là một tên hay hai"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -15,11 +15,9 @@ from bdmta.errors import BdmtaError, UsageError
 
 app = typer.Typer()
 
-_EVENTS = ("accepted", "refused")
 
-
-@app.command()
-def report(
+@app.command("report")
+def report_(
     day: Annotated[str, typer.Option(help="YYYY-MM-DD in UTC; else yesterday.")] = "",
     send: Annotated[bool, typer.Option("--send", help="Queue them for those that want them, each once.")] = False,
     out: Annotated[str, typer.Option(help="Write the files into this folder.")] = "",
@@ -27,47 +25,25 @@ def report(
 ) -> None:
     """Make the aggregate reports of one day for every domain that asks for them."""
     from bdmta.clock import SystemClock
-    from bdmta.dns import Resolver
-    from bdmta.mailauth.aggregate import rows_of
-    from bdmta.mailauth.reporting import Reporter
-    from storage.ledger import Ledger
-    from storage.spool import Spool
+    from bdmta.mailauth.daily import reports_of, yesterday
 
     site, clock = current_site(), SystemClock()
-    config = site.config
-    begin = _begin(day, clock.now())
-    if not config.dns.servers:
+    if not site.config.dns.servers:
         raise BdmtaError("[dns] servers is empty: nobody can be asked who wants reports")
-    ledger = Ledger.open(site.ledger_db, readonly=True)
-    try:
-        found = rows_of(fact for event in _EVENTS for fact in ledger.events(event, begin, begin + 86_400))
-    finally:
-        ledger.close()
-    reporter = Reporter(
-        Resolver(config.dns.servers, config.dns.timeout_s), clock, hostname=config.server.hostname,
-        contact=config.postmaster,
-    )  # fmt: skip
-    made = asyncio.run(reporter.make(begin, found))
-    spool, sent_dir = Spool(site.queue_dir, clock), os.path.join(site.data_dir, "dmarc", "sent")
-    rows = []
-    for one in made:
-        state = one.reason or "made"
-        if out and one.octets:
-            os.makedirs(out, exist_ok=True)
-            with open(os.path.join(out, one.file_name), "wb") as file:
-                file.write(one.octets)
-        if send and not one.reason:
-            state = "sent" if reporter.send(one, spool, sent_dir) else "sent before"
-        rows.append((one.domain, one.letters_count, state, list(one.recipients)))
+    begin = _begin(day) if day else yesterday(clock)
+    made = asyncio.run(reports_of(site, clock, begin, send=send))
+    rows = [(m.report.domain, m.report.letters_count, m.state, list(m.report.recipients)) for m in made]
+    for report in (m.report for m in made if out and m.report.octets):
+        os.makedirs(out, exist_ok=True)
+        with open(os.path.join(out, report.file_name), "wb") as file:
+            file.write(report.octets)
     if json:
         print_json([{"domain": d, "letters": n, "state": s, "recipients": r} for d, n, s, r in rows])
         return
     print_table(("domain", "letters", "state", "to"), ((d, n, s, ", ".join(r)) for d, n, s, r in rows))
 
 
-def _begin(day: str, now: datetime) -> int:
-    if not day:
-        day = (now.astimezone(UTC) - timedelta(days=1)).strftime("%Y-%m-%d")
+def _begin(day: str) -> int:
     try:
         return int(datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp())
     except ValueError:

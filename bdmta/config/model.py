@@ -25,6 +25,7 @@ class Config(Table):
     auth: schema.Auth = Field(default_factory=schema.Auth)
     tls: schema.Tls = Field(default_factory=schema.Tls)
     dkim: schema.Dkim = Field(default_factory=schema.Dkim)
+    dmarc: schema.DmarcTable = Field(default_factory=schema.DmarcTable)
     dns: schema.Dns = Field(default_factory=schema.Dns)
     clock: schema.ClockTable = Field(default_factory=schema.ClockTable)
     quota: schema.QuotaTable = Field(default_factory=schema.QuotaTable)

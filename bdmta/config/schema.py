@@ -259,9 +259,7 @@ class Dkim(Table):
 class DmarcTable(Table):
     """Reports to those in whose name letters come (RFC 7489)."""
 
-    reports: Flag = setting(
-        False, "Whether domains that ask for aggregate reports get them, once a day; `bdmta dmarc report` makes them too."
-    )
+    reports: Flag = setting(False, "Whether domains that ask for aggregate reports get them, once a day.")
 
 
 class Dns(Table):

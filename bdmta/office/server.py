@@ -10,6 +10,7 @@ from typing import Any
 
 from bdmta.clock import Clock
 from bdmta.errors import BdmtaError
+from bdmta.mailauth.daily import DailyReports
 from bdmta.office import wire
 from bdmta.office.calls import Books, open_books
 from bdmta.site import Site
@@ -42,6 +43,10 @@ class Office:
         )
         os.chmod(self._site.office_socket, 0o600)
         self._tasks.start(self._import_facts(), "import facts")
+        config = self._site.config
+        if config.dmarc.reports and config.dns.servers:
+            reports = DailyReports(self._site, self._clock, self._log)
+            self._tasks.start(reports.run(self._stopping), "dmarc reports")
 
     async def _in_turn(self, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._one_writer, function, *arguments)

@@ -6,11 +6,14 @@ import asyncio
 import io
 import zipfile
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
+from bdmta.config import parse
 from bdmta.dns import TempFail
 from bdmta.mailauth.aggregate import (
     MAX_XML_OCTETS,
@@ -21,11 +24,16 @@ from bdmta.mailauth.aggregate import (
     rows_of,
     unpacked,
 )
+from bdmta.mailauth.daily import DailyReports
 from bdmta.mailauth.received_report import reports_in
 from bdmta.mailauth.reporting import DailyReport, Reporter
 from bdmta.mailauth.results import AuthResults, DkimResult, DmarcResult, Result, SpfResult, as_detail
+from bdmta.site import Site
 from bdmta.testing.clock import FakeClock
+from bdmta.testing.dns import DnsServer
 from bdmta.testing.resolver import FakeResolver, World
+from storage.facts import FactWriter
+from storage.ledger import Ledger
 from storage.spool import Spool
 
 BEGIN = 1_767_571_200  # 2026-01-05 UTC
@@ -144,3 +152,29 @@ def test_rows_are_bounded() -> None:
     many = [fact(AUTH, "none", f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}") for n in range(10_050)]
     rows: Counter[Row] = rows_of(many)["example.org"]
     assert len(rows) == 10_000
+
+
+def test_the_office_sends_yesterdays_reports_once_a_day(tmp_path: Path) -> None:
+    clock = FakeClock(datetime(2026, 1, 5, 20, tzinfo=UTC))
+
+    async def main() -> tuple[int, int]:
+        async with DnsServer(WORLD) as server:
+            tables = {"dns": {"servers": [server.address]}, "dmarc": {"reports": True}}
+            site = Site(parse(tables, folder=str(tmp_path)), str(tmp_path / "bdmta.toml"))
+            site.create_folders()
+            writer = FactWriter(site.facts_dir, clock, "edge")
+            writer.write([{"event": "accepted", **fact(AUTH, "none")}, {"event": "refused", **fact(FAILED, "reject")}])
+            writer.close()
+            ledger = Ledger.open(site.ledger_db)
+            ledger.import_files(site.facts_dir)
+            ledger.close()
+            daily, spool = DailyReports(site, clock, structlog.get_logger()), Spool(site.queue_dir, clock)
+            await daily.look()
+            before = len(list(spool.list()))  # the day is not over
+            clock.advance(5 * 3600)
+            await daily.look()
+            await daily.look()
+            await DailyReports(site, clock, structlog.get_logger()).look()  # after a restart
+            return before, len(list(spool.list()))
+
+    assert asyncio.run(main()) == (0, 1)

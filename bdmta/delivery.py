@@ -9,8 +9,10 @@ from typing import Any
 
 from bdmta.directory.snapshot import MailboxEntry
 from bdmta.envelope import Envelope, Recipient
+from bdmta.queue.asides import away, delivered_now, send_on
 from bdmta.routing import Outside, Route
 from storage.commit import Commit, Delivery, Stored, Target
+from storage.directory_forwarding import ForwardingWatch
 from storage.errors import NotFound
 from storage.letter import Letter
 from storage.maildir import create_mailbox, mailbox_dir
@@ -35,8 +37,10 @@ class Deliverer:
     """The way into the store for one edge."""
 
     def __init__(
-        self, commit: Commit, quota: Quota, mail_root: str, find: Callable[[str], MailboxEntry | None], log: Any
-    ) -> None:
+        self, commit: Commit, quota: Quota, mail_root: str, find: Callable[[str], MailboxEntry | None], log: Any,
+        forwarding: ForwardingWatch | None = None,
+    ) -> None:  # fmt: skip
+        self._forwarding = forwarding
         self._commit = commit
         self._quota = quota
         self._mail_root = mail_root
@@ -73,10 +77,16 @@ class Deliverer:
             inbox, spam, outside = await asyncio.get_running_loop().run_in_executor(None, self._sort, *sort)
         else:
             inbox, spam, outside = self._sort(*sort)
+        delivered = tuple(inbox)  # a letter that is only sent on has reached its mailbox all the same
+        now = envelope.received_at.timestamp()
+        told = delivered_now(envelope, inbox | spam, now)
+        more = away(envelope, inbox, self._forwarding, now) if self._forwarding is not None else {}
+        if self._forwarding is not None:
+            outside += send_on(inbox, envelope.recipients, self._forwarding)
         targets = [Target(self.mailbox_dir(a), "INBOX", limit_of(e)) for a, e in inbox.items()]
         targets += [Target(self.mailbox_dir(a), JUNK, limit_of(e)) for a, e in spam.items()]
         deliveries = [Delivery(letter, tuple(targets))] if targets else []
-        entries = _entries(envelope, letter, outside)
+        entries = _entries(envelope, letter, outside, told, more)
         try:
             stored: Stored = await self._commit.store(deliveries, entries)
         except NotFound:  # a mailbox that was added, and whose folders somebody has taken away
@@ -84,7 +94,7 @@ class Deliverer:
             stored = await self._commit.store(deliveries, entries)
         by_dir = {self.mailbox_dir(a): e for a, e in (inbox | spam).items()} if stored.crossings else {}
         crossings = tuple((by_dir[where], percent) for where, percent in stored.crossings if where in by_dir)
-        return Placed(tuple(inbox), tuple(spam), tuple(o.address for o, _ in outside), crossings)
+        return Placed(delivered, tuple(spam), tuple(o.address for o, _ in outside), crossings)
 
     async def _make_folders(self, targets: Sequence[Target]) -> None:
         loop = asyncio.get_running_loop()
@@ -125,9 +135,14 @@ def limit_of(entry: MailboxEntry) -> Limit:
     return Limit(entry.quota_octets or 0, entry.quota_letters or 0)
 
 
-def _entries(envelope: Envelope, letter: Letter, outside: list[tuple[Outside, Recipient]]) -> list[QueueEntry]:
-    """Spool entries for recipients outside: one a letter, with the DSN wishes of each (RFC 3461 §5.2)."""
-    if not outside:
+def _entries(
+    envelope: Envelope, letter: Letter, outside: list[tuple[Outside, Recipient]], told: tuple[QueueRecipient, ...],
+    more: dict[str, Any],
+) -> list[QueueEntry]:  # fmt: skip
+    """The spool entry of a letter, if it needs one: for recipients outside, with the DSN wishes of each (RFC 3461
+    §5.2), for reports of delivery that were asked for, and for mailboxes whose owners are away.
+    """
+    if not (outside or told or more):
         return []
     recipients = tuple(
         QueueRecipient(address=o.address, dsn_notify=",".join(r.dsn_notify), dsn_orcpt=r.dsn_orcpt, via=o.via or "")
@@ -135,9 +150,9 @@ def _entries(envelope: Envelope, letter: Letter, outside: list[tuple[Outside, Re
     )
     return [
         QueueEntry(
-            id=envelope.reference, sender=envelope.sender_text, recipients=recipients, letter=letter,
+            id=envelope.reference, sender=envelope.sender_text, recipients=recipients + told, letter=letter,
             direction=str(envelope.direction), received_at=envelope.received_at.timestamp(), kind="remote",
             dsn_ret=envelope.dsn_ret, dsn_envid=envelope.dsn_envid, smtputf8=envelope.smtputf8,
-            body_8bit=envelope.body == "8BITMIME",
+            body_8bit=envelope.body == "8BITMIME", more=more,
         )
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -40,7 +41,11 @@ class Route:
 class Router:
     """Looks addresses up in the directory that is published now."""
 
-    def __init__(self, watch: SnapshotWatch, separator: str) -> None:
+    def __init__(
+        self, watch: SnapshotWatch, separator: str, bounce_for: Callable[[str], str | None] = lambda _: None
+    ) -> None:
+        """`bounce_for`: whom a local part stands for that we wrote into a forwarded letter (SRS), or None."""
+        self._bounce_for = bounce_for
         self._watch = watch
         self._separator = separator
         self._opened: dict[str, Route] = {}  # groups, of the snapshot `_opened_of`
@@ -67,7 +72,8 @@ class Router:
         if isinstance(entry, MailboxEntry):
             return Route(problem="closed") if entry.status == "closed" else Route(mailboxes=(entry,))
         if entry is None:
-            return Route(problem="unknown")
+            original = self._bounce_for(address.local)
+            return Route(problem="unknown") if original is None else Route(outside=(Outside(original, key),))
         if snapshot is not self._opened_of:
             self._opened, self._opened_of = {}, snapshot
         if key not in self._opened:

@@ -116,6 +116,16 @@ class Site:
         return os.path.join(self.data_dir, "db", "directory.snapshot")
 
     @property
+    def forwarding_path(self) -> str:
+        """What mailboxes send on, and what is said for those who are away; replaced atomically."""
+        return os.path.join(self.data_dir, "db", "forwarding.json")
+
+    @property
+    def srs_key(self) -> str:
+        """The key of the senders that we write into forwarded letters; mode 0600."""
+        return os.path.join(self.data_dir, "db", "srs.key")
+
+    @property
     def ledger_db(self) -> str:
         """The ledger's database."""
         return os.path.join(self.data_dir, "db", "ledger.sqlite")

@@ -106,16 +106,30 @@ def set_(
     quota_letters: LettersOption = None,
     rank: Annotated[int | None, typer.Option(help="For namesakes (Điều 5.4).")] = None,
     published: PublishedOption = None,
+    forward: Annotated[
+        str | None, typer.Option(help='Send letters on to these addresses, separated by commas; "" ends it.')
+    ] = None,
+    keep: Annotated[bool | None, typer.Option("--keep/--no-keep", help="Keep what is sent on, too.")] = None,
+    absence: Annotated[str | None, typer.Option(help='The answer of one who is away; "" ends it.')] = None,
+    absence_from: Annotated[str | None, typer.Option(help="2026-12-01 or 2026-12-01T08:00.")] = None,
+    absence_until: Annotated[str | None, typer.Option(help="As --absence-from.")] = None,
     json: JsonOption = False,
 ) -> None:
     """Change what is given, leave the rest."""
+    sending_on = {
+        "forward": None if forward is None else forward.split(","), "keeps": keep, "absence": absence,
+        "absence_from": absence_from, "absence_until": absence_until,
+    }  # fmt: skip
+    if any(value is not None for value in sending_on.values()):
+        call(current_site(), "forwarding_set", address=address, **sending_on)
     fields = {
         "name": name, "kind": kind, "agency": agency, "quota_octets": _octets(quota), "quota_letters": quota_letters,
         "rank": rank, "published": published,
     }  # fmt: skip
-    if all(value is None for value in fields.values()):
+    if all(value is None for value in (*fields.values(), *sending_on.values())):
         raise UsageError(
-            f"{address}: nothing to set; give --name, --kind, --agency, --quota, --quota-letters, --rank or --published"
+            f"{address}: nothing to set; give --name, --kind, --agency, --quota, --quota-letters, --rank, --published,"
+            " --forward, --keep, --no-keep or --absence"
         )
     _done(call(current_site(), "mailbox_set", address=address, **fields), "changed", json)
 

@@ -12,6 +12,7 @@ from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
 from bdmta.office import quarantine  # enters its own calls
 from bdmta.queue import calls as queue_calls  # noqa: F401 - enters its own calls
+from bdmta.queue import calls_forwarding  # noqa: F401 - enters its own calls
 from bdmta.site import Site
 from storage.errors import StoreError
 

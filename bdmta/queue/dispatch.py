@@ -21,7 +21,7 @@ from bdmta.queue.held import Held, HeldEntries, Signer
 from bdmta.queue.ledger import attempt_fact
 from bdmta.queue.link import Link
 from bdmta.queue.outcome import Outcome
-from bdmta.queue.recipients import Report, after, is_done, is_held, next_at, report_due, told, waits
+from bdmta.queue.recipients import AWAY, Report, after, is_done, is_held, next_at, report_due, told, waits
 from bdmta.queue.schedule import Schedule
 from bdmta.tasks import Tasks
 from storage.errors import Corrupt, Locked, NotFound, StoreError
@@ -32,9 +32,13 @@ _LOCKED_AGAIN_S = (0.004, 0.02, 0.1, 0.5, 2.0)
 _STORE_AGAIN_S = 60.0
 _LOOK_S = 60.0
 _MAX_REMEMBERED = 100_000
+LOCAL = ""
+"""The destination of what is not for another system."""
 
 Reporter = Callable[[QueueEntry, Sequence[tuple[Report, QueueRecipient]]], Awaitable[None]]
 """Tells a sender, durably when it returns; StoreError: to be tried again."""
+Answerer = Callable[[QueueEntry], Awaitable[None]]
+"""Answers for mailboxes whose owners are away; StoreError: to be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Dispatcher:
     def __init__(
         self, spool: Spool, carrier: Carrier, reporter: Reporter, facts: Any, clock: Clock, executor: Executor,
         log: Any, *, schedule: Schedule, bounds: Bounds, signer: Signer | None = None,
-        chance: random.Random | None = None,
+        answer: Answerer | None = None,        chance: random.Random | None = None,
     ) -> None:  # fmt: skip
         self._spool = spool
         self._carrier = carrier
@@ -63,6 +67,7 @@ class Dispatcher:
         self._executor = executor
         self._log = log
         self._schedule = schedule
+        self._answer = answer
         self._bounds = bounds
         self._chance = chance or random.Random()
         self._tasks = Tasks(log)
@@ -130,8 +135,12 @@ class Dispatcher:
 
     def _waits(self, entry: QueueEntry) -> tuple[tuple[str, float], ...]:
         found = waits(entry, self._carrier.destination)
-        if not found and not is_held(entry):
-            return (("", entry.received_at),)  # nobody waits, and yet it is here: reports are left to send
+        now = self._clock.time()
+        is_left = AWAY in entry.more or any(
+            report_due(recipient, entry, self._schedule, now) for recipient in entry.recipients
+        )
+        if not is_held(entry) and (is_left or not found):
+            return (*found, (LOCAL, entry.received_at))  # reports and answers wait for no destination
         return found
 
     def _revive(self, destination: str) -> None:
@@ -352,6 +361,9 @@ class Dispatcher:
                 for position, recipient in enumerate(held.entry.recipients)
                 if (report := report_due(recipient, held.entry, self._schedule, now)) is not None
             ]
+            if AWAY in held.entry.more and self._answer is not None:
+                await self._answer(held.entry)
+                held.leave_out(AWAY)
             if due:
                 await self._held.write(held)
                 await self._report(held.entry, [(report, recipient) for _, report, recipient in due])

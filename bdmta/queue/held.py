@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any, Protocol
 
 from bdmta.queue.outgoing import Outgoing, prepare
@@ -17,7 +18,6 @@ from storage.files import fsync_dir
 from storage.letter import Letter
 from storage.spool import EntryLock, Spool
 from storage.spool_entry import QueueEntry, QueueRecipient
-
 
 _SYNC_EVERY_S = 0.25  # while a sync runs, every removal waits for the journal
 
@@ -59,6 +59,11 @@ class Held:
     def change(self, changed: list[tuple[int, QueueRecipient]]) -> None:
         """Replace recipients, in memory; `HeldEntries.write` makes it durable."""
         self.entry = with_recipients(self.entry, changed)
+        self.changes_count += 1
+
+    def leave_out(self, key: str) -> None:
+        """Take a further key out of the entry, in memory."""
+        self.entry = replace(self.entry, more={k: v for k, v in self.entry.more.items() if k != key})
         self.changes_count += 1
 
 

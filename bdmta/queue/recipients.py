@@ -17,6 +17,8 @@ from bdmta.queue.schedule import Schedule
 from storage.spool_entry import QueueEntry, QueueRecipient
 
 HELD = "held"
+AWAY = "away"
+"""The key in an entry under which the mailboxes stand whose owners may have to answer."""
 EXPIRED_STATUS = "4.4.7"  # RFC 3463 §3.5: delivery time expired
 
 

@@ -23,7 +23,6 @@ from storage.maildir import mailbox_dir
 from storage.spool import Spool
 from storage.spool_entry import QueueEntry, QueueRecipient
 
-_TOGETHER = {Report.DELIVERED: Report.RELAYED}  # both are good news, and go in one letter
 _PRIORITY = 1
 
 
@@ -95,7 +94,7 @@ class Reports:
             return
         kinds: dict[Report, list[QueueRecipient]] = {}
         for report, recipient in due:
-            kinds.setdefault(_TOGETHER.get(report, report), []).append(recipient)
+            kinds.setdefault(report, []).append(recipient)
         for report, recipients in kinds.items():
             await self._tell(entry, report, recipients)
 

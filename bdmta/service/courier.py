@@ -17,6 +17,7 @@ from bdmta.dns import Resolver
 from bdmta.errors import BdmtaError
 from bdmta.mailauth.leaving import LeavingSigner
 from bdmta.mailauth.sign import Signer
+from bdmta.queue.absence import Absences
 from bdmta.queue.carrier import Carrier
 from bdmta.queue.dispatch import Bounds, Dispatcher
 from bdmta.queue.dsn import Reporting
@@ -26,10 +27,13 @@ from bdmta.queue.local import LocalCopies
 from bdmta.queue.nudge import Nudge
 from bdmta.queue.reports import Postman, Reports
 from bdmta.queue.schedule import Schedule
+from bdmta.queue.srs import SenderRewriting, make_srs_key
 from bdmta.routing import Router
 from bdmta.site import Site
+from bdmta.state import FileState
 from bdmta.tasks import Tasks
 from storage.commit import Commit
+from storage.directory_forwarding import ForwardingWatch
 from storage.errors import Corrupt, NotFound, StoreError
 from storage.facts import FactWriter
 from storage.quota import Quota
@@ -81,7 +85,14 @@ class Courier:
             self.spool, self._commit, self._quota, self._watch, self._site.mail_root, self._executor, self._log
         )
         resolver = Resolver(config.dns.servers, config.dns.timeout_s, clock=self._clock)
-        carrier = Carrier(NextHops(config.transport, resolver, hostname), self._link_settings(), local, _AsItIs())
+        make_srs_key(self._site.srs_key)
+        rewriting = SenderRewriting(self._site.srs_key, local.is_local, self._clock)
+        carrier = Carrier(NextHops(config.transport, resolver, hostname), self._link_settings(), local, rewriting)
+        absences = Absences(
+            postman, self.spool, ForwardingWatch(self._site.forwarding_path, self._clock), self._watch.current,
+            FileState(self._site.state_dir, "absence", self._clock), self._clock, self._executor, self._log,
+            hostname=hostname, offset_s=self._offset_s, again_s=queue.absence_reply_s,
+        )  # fmt: skip
         return Dispatcher(
             self.spool, carrier, reports, self._facts, self._clock, self._executor, self._log,
             schedule=Schedule(
@@ -91,7 +102,7 @@ class Courier:
             bounds=Bounds(
                 queue.connections, queue.destination_connections, queue.connection_letters, float(queue.idle_s)
             ),
-            signer=self._signer(),
+            signer=self._signer(), answer=absences.answer,
         )  # fmt: skip
 
     def _signer(self) -> LeavingSigner | None:
@@ -187,11 +198,3 @@ class Courier:
         await self._tasks.finish(10)
         self._executor.shutdown(wait=True)
         self._facts.close()
-
-
-class _AsItIs:
-    """Forwarded letters keep their sender."""
-
-    def sender(self, sender: str, via: str) -> str:
-        """The sender."""
-        return sender

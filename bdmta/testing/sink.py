@@ -107,6 +107,8 @@ class Sink:
             await _Session(self, reader, writer, self.connections).run()
         except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError, TimeoutError):
             pass
+        except asyncio.CancelledError:
+            pass  # the sink is closed; asyncio would log it as a failure of the session
         finally:
             self.open_now -= 1
             self._tasks.discard(task)

@@ -7,6 +7,7 @@ import os
 from bdmta.config.complaint import model_of
 from bdmta.config.model import Config
 from bdmta.config.policy_file import render_policies
+from bdmta.config.policy_manual import with_options
 from bdmta.config.render import render_toml, toml_value
 
 BEGIN = "<!-- settings: written by `python -m bdmta.config.manual` -->"
@@ -37,14 +38,17 @@ def with_manual(page: str) -> str:
 
 
 def write(project: str) -> None:
-    """Write `conf/bdmta.toml`, `conf/policies.toml` and the chapter in `docs/operators.md` of the checkout."""
-    page = os.path.join(project, "docs", "operators.md")
+    """Write `conf/*.toml`, the settings in `docs/operators.md` and the options in `docs/policies.md` of the checkout."""
+    page, policies = (os.path.join(project, "docs", name) for name in ("operators.md", "policies.md"))
     with open(page, encoding="utf-8") as file:
         guide = with_manual(file.read())
+    with open(policies, encoding="utf-8") as file:
+        rules = with_options(file.read())
     for path, text in (
         (os.path.join(project, "conf", "bdmta.toml"), render_toml()),
         (os.path.join(project, "conf", "policies.toml"), render_policies()),
         (page, guide),
+        (policies, rules),
     ):
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)

@@ -54,17 +54,19 @@ def _render(use: str) -> str:
     ]
     lines.append("[policy.options]")
     for field in dataclasses.fields(module.Config):
-        lines += [f"# {line}" for line in textwrap.wrap(_sentence(field), _WIDTH)]
-        lines.append(f"# {field.name} = {toml_value(_default(field))}")
+        lines += [f"# {line}" for line in textwrap.wrap(sentence_of(field), _WIDTH)]
+        lines.append(f"# {field.name} = {toml_value(default_of(field))}")
     return "\n".join(lines)
 
 
-def _sentence(field: dataclasses.Field[Any]) -> str:
+def sentence_of(field: dataclasses.Field[Any]) -> str:
+    """What an option is about, with its choices."""
     doc, choices = field.metadata.get("doc", ""), field.metadata.get("choices", ())
     return f"{doc} One of: {', '.join(choices)}." if choices else doc
 
 
-def _default(field: dataclasses.Field[Any]) -> Any:
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    """An option's default."""
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default

@@ -41,6 +41,7 @@ def page(book: Json, downloads: Sequence[tuple[str, str]] = ()) -> bytes:
     made = environment.get_template("addressbook.html.j2").render(
         domain=book["domain"],
         updated=datetime.fromisoformat(book["generated_at"]).strftime("%d/%m/%Y %H:%M"),
+        counted=lambda count: f"{count:,}".replace(",", "."),
         agencies=book["agencies"],
         officials=book["officials"],
         groups=[*_agency_groups(book["agencies"]), *_official_groups(book["officials"])],

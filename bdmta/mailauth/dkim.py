@@ -15,12 +15,14 @@ from concurrent.futures import Executor
 from bdmta.dns import Answer, Resolver, TempFail
 from bdmta.mailauth.canonical import BodyHash, RawField, hash_body, signed_octets
 from bdmta.mailauth.key import KeyUnusable, PublishedKey, read_key
-from bdmta.mailauth.publicsuffix import is_public_suffix
+from bdmta.mailauth.publicsuffix import is_public_suffix, organisational_domain
 from bdmta.mailauth.results import DkimResult, Result
 from bdmta.mailauth.signature import Signature, SignatureUnusable, read_signature
 from bdmta.message import Message
+from bdmta.message.addresses import mailboxes
 
 MAX_SIGNATURES = 5
+_MAX_READ = 50
 _INLINE_OCTETS = 262_144
 _READ_TWO_WAYS = frozenset({"bare-lf", "bare-cr", "nul", "blank-fold", "headers", "header-block"})
 
@@ -28,16 +30,19 @@ _READ_TWO_WAYS = frozenset({"bare-lf", "bare-cr", "nul", "blank-fold", "headers"
 async def verify(
     message: Message, resolver: Resolver, now: float, executor: Executor | None = None, *, skip_octets: int = 0
 ) -> tuple[DkimResult, ...]:
-    """A result for each signature, in the letter's order; `()` when there is none.
+    """A result for each signature, in the letter's order; `()` when there is none. Of more than MAX_SIGNATURES those
+    of the author's organisation are looked at first, and the rest not at all.
 
-    Fields that begin before `skip_octets` are ours and were not there when it was signed. Past MAX_SIGNATURES the rest
-    is not looked at. Large bodies are hashed in `executor`; nothing else leaves the loop.
+    Fields that begin before `skip_octets` are ours and were not there when it was signed. Large bodies are hashed in
+    `executor`; nothing else leaves the loop.
     """
     found = [h for h in message.headers if h.name == "dkim-signature" and h.start >= skip_octets]
     if not found or resolver.is_off:
         return ()
     octets = message.octets
-    read = [_read(bytes(octets[h.start : h.end]), now) for h in found[:MAX_SIGNATURES]]
+    read = [_read(bytes(octets[h.start : h.end]), now) for h in found[:_MAX_READ]]
+    if len(read) > MAX_SIGNATURES:
+        read = _chosen(read, message)
     usable = [signature for signature in read if isinstance(signature, Signature)]
     if usable and not _READ_TWO_WAYS.isdisjoint(message.root.defects):
         return tuple(
@@ -56,6 +61,15 @@ async def verify(
         else:
             results.append(signature)
     return tuple(results)
+
+
+def _chosen(read: list[Signature | DkimResult], message: Message) -> list[Signature | DkimResult]:
+    """The signatures to look at: those of the author's organisation first, since relays on the way may add theirs."""
+    author = message.first("from")
+    boxes = mailboxes(author.value, 20) if author is not None else []
+    owners = {organisational_domain(box.domain.lower()) for box in boxes if box.domain}
+    ours = [one for one in read if isinstance(one, Signature) and organisational_domain(one.domain) in owners]
+    return [*ours, *(one for one in read if one not in ours)][:MAX_SIGNATURES]
 
 
 def _read(raw: bytes, now: float) -> Signature | DkimResult:

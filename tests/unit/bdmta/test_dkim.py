@@ -84,7 +84,8 @@ RFC8463 = (
     "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;\n d=football.example.com; i=@football.example.com;\n"
     " q=dns/txt; s=test; t=1528637909; h=from : to : subject :\n date : message-id : from : subject : date;\n"
     " bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;\n"
-    " b=F45dVWDfMbQDGHJFlXUNB2HKfbCeLRyhDXgFpEL8GwpsRe0IeIixNTe3\n DhCVlUrSjV4BwcVcOF6+FF3Zo9Rpo1tFOeS9mPYQTnGdaSGsgeefOsk2Jz\n"
+    " b=F45dVWDfMbQDGHJFlXUNB2HKfbCeLRyhDXgFpEL8GwpsRe0IeIixNTe3\n"
+    " DhCVlUrSjV4BwcVcOF6+FF3Zo9Rpo1tFOeS9mPYQTnGdaSGsgeefOsk2Jz\n"
     " dA+L10TeYt9BgDfQNZtKdN1WO//KgIqXP7OdEFE4LjFYNcUxZQ4FADY+8=\n"
     "From: Joe SixPack <joe@football.example.com>\nTo: Suzie Q <suzie@shopping.example.net>\n"
     "Subject: Is dinner ready?\nDate: Fri, 11 Jul 2003 21:00:37 -0700 (PDT)\n"
@@ -298,6 +299,14 @@ def test_the_number_of_signatures_is_bounded_and_each_has_its_result() -> None:
     results = check(many)
     assert len(results) == MAX_SIGNATURES
     assert check(field.replace(b"v=1", b"v=9") + field + LETTER)[1].result is Result.PASS
+
+
+def test_of_many_signatures_the_authors_own_is_looked_at() -> None:
+    own = signed()
+    others = own[: own.index(b"From:")].replace(b"d=example.org", b"d=list.example.com") * 20
+    results = check(others + own)
+    assert len(results) == MAX_SIGNATURES
+    assert (results[0].domain, results[0].result) == ("example.org", Result.PASS)
 
 
 def test_a_changed_body_asks_no_server() -> None:

@@ -28,6 +28,7 @@ from bdmta.queue.nudge import Nudge
 from bdmta.queue.reports import Postman, Reports
 from bdmta.queue.schedule import Schedule
 from bdmta.queue.srs import SenderRewriting, make_srs_key
+from bdmta.queue.sts import StsPolicies
 from bdmta.routing import Router
 from bdmta.site import Site
 from bdmta.state import FileState
@@ -87,7 +88,8 @@ class Courier:
         resolver = Resolver(config.dns.servers, config.dns.timeout_s, clock=self._clock)
         make_srs_key(self._site.srs_key)
         rewriting = SenderRewriting(self._site.srs_key, local.is_local, self._clock)
-        carrier = Carrier(NextHops(config.transport, resolver, hostname), self._link_settings(), local, rewriting)
+        hops = NextHops(config.transport, resolver, hostname, sts=self._sts(resolver))
+        carrier = Carrier(hops, self._link_settings(), local, rewriting)
         absences = Absences(
             postman, self.spool, ForwardingWatch(self._site.forwarding_path, self._clock), self._watch.current,
             FileState(self._site.state_dir, "absence", self._clock), self._clock, self._executor, self._log,
@@ -116,6 +118,15 @@ class Courier:
             self._log.error("letters leave unsigned", reason=str(error))
             return None
         return LeavingSigner(signer, self._executor, self._log)
+
+    def _sts(self, resolver: Resolver) -> StsPolicies | None:
+        transport = self._site.config.transport
+        if not transport.mta_sts:
+            return None
+        return StsPolicies(
+            resolver, self._clock, self._log, port=transport.mta_sts_port, ca_file=transport.ca_file,
+            keep=FileState(self._site.state_dir, "mta-sts", self._clock),
+        )  # fmt: skip
 
     def _link_settings(self) -> LinkSettings:
         config, queue = self._site.config, self._site.config.queue

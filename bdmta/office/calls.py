@@ -10,7 +10,10 @@ from bdmta.clock import Clock, SystemClock
 from bdmta.directory.calls import REGISTRY
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
-from bdmta.office import quarantine  # enters its own calls
+from bdmta.office import (
+    quarantine,  # enters its own calls, as do those below
+    records,  # noqa: F401
+)
 from bdmta.queue import calls as queue_calls  # noqa: F401 - enters its own calls
 from bdmta.queue import calls_forwarding  # noqa: F401 - enters its own calls
 from bdmta.site import Site

@@ -6,6 +6,7 @@ removed and the page cache dropped before each; LOGIN is apart.
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import statistics
@@ -204,6 +205,8 @@ def table(rows: Rows) -> str:
         ours, theirs = by_name["bdmta"], by_name["dovecot"]
         times = statistics.median(theirs) / statistics.median(ours)
         lines.append(f"| {name} | {state} | {_spread(ours)} | {_spread(theirs)} | {times:.2f} |")
+    load = os.getloadavg()[2]
+    lines += ["", f"Load average over the last 15 minutes: {load:.1f} on {os.cpu_count()} cores."]
     return "\n".join(lines)
 
 

@@ -60,13 +60,14 @@ class Agencies:
         """The agency of this abbreviation, or NotFound."""
         return _get(self._conn, identifier)
 
-    def identifiers(self) -> frozenset[str]:
-        """What agencies are called: their abbreviations, and the local parts of mailboxes of agencies."""
-        listed = self._conn.execute(
-            "SELECT identifier FROM agencies UNION"
-            " SELECT substr(address, 1, instr(address, '@') - 1) FROM mailboxes WHERE kind = 'agency'"
+    def __contains__(self, word: object) -> bool:
+        """Whether an agency is called `word`: by its abbreviation, or by the local part of its mailbox."""
+        found = self._conn.execute(
+            "SELECT 1 FROM agencies WHERE identifier = :word UNION ALL SELECT 1 FROM mailboxes"
+            " WHERE kind = 'agency' AND address IN (SELECT :word || '@' || name FROM domains)",
+            {"word": word},
         )
-        return frozenset(str(row[0]) for row in listed)
+        return found.fetchone() is not None
 
     def obstacle(self, identifier: str) -> str | None:
         """Why no new agency can be called `identifier`, in words; None when one can."""

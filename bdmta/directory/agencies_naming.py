@@ -29,17 +29,17 @@ def naming_propose(
     """
     where = _domain(service, domain)
     made = propose(name, family=family, middle=middle, given=given)
-    agencies = service.directory.agencies.identifiers()
+    agencies = service.directory.agencies
     found: list[Namesake] = []
     if made.local_part is not None:
         now = service.clock.now().isoformat(timespec="seconds")
-        found = service.directory.agencies.namesakes(made.local_part, where, now)
+        found = agencies.namesakes(made.local_part, where, now)
     held = {one.address.partition("@")[0]: _held(one) for one in found}
-    identifiers = {one.identifier: one.name for one in service.directory.agencies.all()}
 
     def holder(local: str) -> Held | None:
-        if local in identifiers:
-            return Held(local_part=local, who=identifiers[local], kind="agency")
+        agency = agencies.find(local)
+        if agency is not None:
+            return Held(local_part=local, who=agency.name, kind="agency")
         return held.get(local) or (Held(local_part=local, kind="role") if local in ROLE_NAMES else None)
 
     words = tuple(f"{family} {middle} {given}".split() if family.strip() and given.strip() else name.split())

@@ -27,8 +27,8 @@ class _Undo(Exception):
 def import_rows(service: DirectoryService, *, rows: list[dict[str, Any]], dry_run: bool = False) -> dict[str, Any]:
     """Add every row, or none when any has a problem. Mailboxes first, then aliases, whatever their order.
 
-    A row: `line` (its number in the file), `address`, `name`, and where given kind, agency, quota, password_hash,
-    password (a generated one), alias_of (addresses with `;` between). Returns `problems` ([line, address, reason]),
+    A row: `line` (its number in the file), `address`, `name`, and where given kind, agency, quota, rank, published,
+    password_hash, password (a generated one), alias_of (addresses with `;` between). Returns `problems` ([line, address, reason]),
     their number and those of `mailboxes` and `aliases` that were added, or would be. `mailbox_folders` makes folders.
     """
     if len(rows) > ROW_COUNT_MAX:
@@ -78,7 +78,13 @@ def _add_mailbox(service: DirectoryService, change: Change, row: dict[str, Any],
         password_hash = accept_hash(row["password_hash"])
     elif row.get("password") and not is_trial:
         password_hash = service.passwords.hash_generated(row["password"])
-    mailbox = replace(mailbox, password_hash=password_hash, must_change=bool(row.get("password")))
+    mailbox = replace(
+        mailbox,
+        password_hash=password_hash,
+        must_change=bool(row.get("password")),
+        rank=row.get("rank"),
+        published=bool(row.get("published")),
+    )
     if row.get("quota"):
         mailbox = replace(mailbox, quota_octets=parse_size(row["quota"]))
     return change.add_mailbox(mailbox, postmaster=service.postmaster).address

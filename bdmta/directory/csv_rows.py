@@ -10,7 +10,7 @@ from typing import IO, Any
 from bdmta.directory.bulk import ROW_COUNT_MAX
 from bdmta.errors import UsageError
 
-COLUMNS = ("address", "name", "kind", "agency", "quota", "password_hash", "alias_of")
+COLUMNS = ("address", "name", "kind", "agency", "quota", "password_hash", "alias_of", "rank", "published")
 _FIELD_MAX = 65_536
 
 
@@ -64,5 +64,14 @@ def _row(cells: list[str], columns: list[str], name: str, line: int) -> dict[str
             f"{name}, line {line}: {len(cells)} values for {len(columns)} columns; quote those with commas"
         )
     row: dict[str, Any] = {column: cell.strip() for column, cell in zip(columns, cells, strict=False) if cell.strip()}
+    if "rank" in row:
+        if not (row["rank"].isdecimal() and 0 < int(row["rank"][:9]) < 1000):
+            raise UsageError(f"{name}, line {line}: rank {row['rank']!r} is no number from 1 to 999 (Điều 5.4)")
+        row["rank"] = int(row["rank"])
+    if "published" in row:
+        said = row["published"].lower()
+        if said not in ("yes", "no"):
+            raise UsageError(f"{name}, line {line}: published is yes or no, not {row['published']!r}")
+        row["published"] = said == "yes"
     row.setdefault("address", "")
     return {"line": line, **row}

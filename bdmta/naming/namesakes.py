@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bdmta.naming.fold import fold, is_plain
@@ -37,7 +37,7 @@ class Pending:
     extension: str = ""
 
 
-def extension_fault(extension: str, agencies: Collection[str]) -> tuple[str, str] | None:
+def extension_fault(extension: str, agencies: Container[str]) -> tuple[str, str] | None:
     """Why `extension` cannot be one: code and reason; None when it can (Điều 5.4: up to 6 letters, no agency's name).
 
     Compared with agencies' whole identifiers: `.dian` passes though UBND Dĩ An is an agency, `ubnddian`.
@@ -59,7 +59,7 @@ def extension_fault(extension: str, agencies: Collection[str]) -> tuple[str, str
 def place(
     pending: Pending,
     holder: Callable[[str], Held | None],
-    agencies: Collection[str] = (),
+    agencies: Container[str] = (),
     *,
     names: Sequence[str] = (),
 ) -> Proposal:
@@ -101,7 +101,7 @@ def _suggested(
     held: Held,
     rank: int | None,
     holder: Callable[[str], Held | None],
-    agencies: Collection[str],
+    agencies: Container[str],
     names: Sequence[str],
 ) -> Proposal:
     free = next(
@@ -158,7 +158,7 @@ def _extensions(names: Sequence[str]) -> list[str]:
     return [word for word in dict.fromkeys([*telling, *words[:1], *common]) if _EXTENSION.fullmatch(word)]
 
 
-def allocate(requests: Sequence[Pending], taken: Mapping[str, Held], agencies: Collection[str] = ()) -> list[Proposal]:
+def allocate(requests: Sequence[Pending], taken: Mapping[str, Held], agencies: Container[str] = ()) -> list[Proposal]:
     """Addresses for requests that are pending together, in the order of `requests`.
 
     Among themselves rank comes first, then the time of registration, then the order given; one without a rank comes

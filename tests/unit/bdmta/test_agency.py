@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,13 @@ import pytest
 from bdmta.cli import run
 from bdmta.directory.agencies_csv import read_agencies
 from bdmta.directory.calls import REGISTRY
+from bdmta.directory.csv_rows import read_rows
 from bdmta.directory.service import REST_DAYS, DirectoryService
 from bdmta.errors import BdmtaError, UsageError
 from bdmta.testing.clock import FakeClock
 from storage.directory import Directory
 from storage.directory_agencies import refuse_agency_name
+from storage.directory_rows import Mailbox
 from storage.errors import Conflict
 from storage.schema_directory import DIRECTORY_LAYOUTS
 
@@ -274,3 +277,26 @@ def test_the_commands_with_a_site(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert (shown["clerk"], shown["published"], shown["level"]) == ("Lan", True, "province")
     assert run(["naming", "propose", "Nguyễn Văn Minh", *config]) == 0
     assert json.loads(capsys.readouterr().out)["address"] == MINH
+
+
+def test_ranks_and_publication_come_by_the_import_of_accounts(service: DirectoryService):
+    text = f"address,name,rank,published\n{MINH},Nguyễn Văn Minh,2,yes\nan@{D},Trần Văn An,,no\n"
+    rows = list(read_rows(io.StringIO(text), "b.csv"))
+    assert ask(service, "import_rows", rows=rows)["problems"] == []
+    minh, an = service.directory.mailbox(MINH), service.directory.mailbox(f"an@{D}")
+    assert (minh.rank, minh.published, an.rank, an.published) == (2, True, None, False)
+    for wrong in ("rank\na@b,0", "rank\na@b,x", "rank\na@b,9999999999999", "published\na@b,maybe"):
+        with pytest.raises(UsageError, match="line 2"):
+            list(read_rows(io.StringIO(f"address,{wrong}\n"), "b.csv"))
+
+
+def test_thousands_of_mailboxes_do_not_slow_a_proposal(service: DirectoryService):
+    with service.directory.change("test") as change:
+        for number in range(3000):
+            change.add_mailbox(
+                Mailbox(address=f"n{number}@{D}", name="N", kind="agency" if number % 9 == 0 else "person")
+            )
+    start = time.perf_counter()
+    for _ in range(20):
+        propose(service, extension="dian")
+    assert (time.perf_counter() - start) / 20 < 0.005

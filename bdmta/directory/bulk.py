@@ -28,8 +28,10 @@ def import_rows(service: DirectoryService, *, rows: list[dict[str, Any]], dry_ru
     """Add every row, or none when any has a problem. Mailboxes first, then aliases, whatever their order.
 
     A row: `line` (its number in the file), `address`, `name`, and where given kind, agency, quota, rank, published,
-    password_hash, password (a generated one), alias_of (addresses with `;` between). Returns `problems`
-    ([line, address, reason]), their number and those of `mailboxes` and `aliases` that were added, or would be. `mailbox_folders` makes folders.
+    password_hash, password (a generated one), alias_of (addresses with `;` between). `mailbox_folders` makes folders.
+
+    Returns `problems` ([line, address, reason]), their number, and how many `mailboxes` and `aliases` were added, or
+    would be.
     """
     if len(rows) > ROW_COUNT_MAX:
         raise BdmtaError(f"{len(rows)} rows; at most {ROW_COUNT_MAX} in one import")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 _RUNS = re.compile(rb" {2,}")
-_BLOCK_OCTETS = 1 << 20
+_BLOCK_OCTETS = 1 << 17
 _EMPTY_LINES = b"\r\n" * 4096
 
 Piece: TypeAlias = bytes | bytearray | memoryview

@@ -125,6 +125,10 @@ class Dispatcher:
         self._book.set(entry.id, known, entry.priority)
         self._wake.set()
 
+    def set_aside(self, entry_id: str) -> None:
+        """An entry that cannot be read: known, so that nobody reads it again and again, and never sent."""
+        self._book.set(entry_id, ())
+
     def forget(self, entry_id: str) -> None:
         """An entry that is no longer in the spool."""
         self._book.drop(entry_id)

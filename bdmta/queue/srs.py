@@ -25,6 +25,8 @@ _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _SRS0 = re.compile(r"srs0[=+-]([a-z2-7]{8})=([a-z2-7]{2})=([^=]+)=(.+)", re.IGNORECASE)
 _SRS1 = re.compile(r"srs1[=+-]([a-z2-7]{8})=([^=]+)=(.+)", re.IGNORECASE)
 _ANY_SRS = re.compile(r"srs[01][=+-]", re.IGNORECASE)
+_OTHERS_SRS0 = re.compile(r"srs0[=+-].+=.+", re.IGNORECASE)
+_OTHERS_SRS1 = re.compile(r"srs1[=+-][^=]+=([^=]+)=(.+)", re.IGNORECASE)
 
 
 def make_srs_key(path: str) -> None:
@@ -50,11 +52,11 @@ class SenderRewriting:
         ours = via.rpartition("@")[2]
         if not at or not ours or self._is_local(domain.lower()) or local.startswith('"'):
             return sender
-        if _SRS0.match(local):
+        if _OTHERS_SRS0.fullmatch(local):
             rest = f"{domain}={local[4:]}"
             made = f"SRS1={self._hash(rest)}={rest}"
-        elif found := _SRS1.match(local):
-            rest = f"{found[2]}={found[3]}"
+        elif found := _OTHERS_SRS1.fullmatch(local):
+            rest = f"{found[1]}={found[2]}"
             made = f"SRS1={self._hash(rest)}={rest}"
         else:
             rest = f"{self._day()}={domain}={local}"

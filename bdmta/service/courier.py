@@ -179,6 +179,7 @@ class Courier:
                 continue
             except Corrupt as error:
                 self._log.error("entry cannot be read, left alone", reference=entry_id, reason=str(error))
+                self.dispatcher.set_aside(entry_id)
         return found
 
     def _hear(self, entry_id: str) -> None:

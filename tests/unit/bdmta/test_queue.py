@@ -1,5 +1,6 @@
 """The queue over days, by a clock that is moved; real spool, real connections."""
 
+# ruff: noqa: SIM117 - two short lines read better than one long one
 from __future__ import annotations
 
 import asyncio

@@ -22,6 +22,7 @@ from tests.fuzz.targets import Targets
 
 PROJECT = Path(__file__).parents[2]
 FAILURES = PROJECT / "fuzz-failures"
+MOST_KEPT = 100
 
 
 def seeds() -> list[bytes]:
@@ -60,9 +61,9 @@ class Campaign:
 
     def _keep(self, name: str, error: BaseException, octets: bytes) -> None:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{name}: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+        where = f"{name}: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}: {str(error)[:60]!r}"
         self.failures[where] += 1
-        if self.failures[where] > 1:
+        if self.failures[where] > 1 or len(self.failures) > MOST_KEPT:
             return
         FAILURES.mkdir(exist_ok=True)
         path = FAILURES / f"{name}-{hashlib.sha256(octets).hexdigest()[:12]}.eml"

@@ -90,8 +90,8 @@ class Carrier:
 
         sender = self._rewriter.sender(entry.sender, via) if via else entry.sender
         to = tuple(To(r.address, r.dsn_notify, r.dsn_orcpt) for r in recipients)
-        needs_utf8 = not (sender.isascii() and all(r.address.isascii() for r in recipients)) or entry.smtputf8
-        return Mail(sender, to, marked, needs_utf8, entry.dsn_ret, entry.dsn_envid)
+        needs_utf8 = not (sender.isascii() and all(r.address.isascii() for r in recipients))
+        return Mail(sender, to, marked, needs_utf8, entry.smtputf8, entry.dsn_ret, entry.dsn_envid)
 
     async def _deliver(self, domain: str, mail: Mail, link: Link | None) -> tuple[list[Outcome], Link | None]:
         if link is not None and link.is_open:

@@ -53,6 +53,9 @@ class Mail:
     letter: Callable[[bool], Any]
     """Awaitable of `Outgoing`; the argument: whether the host offers 8BITMIME."""
     needs_utf8: bool = False
+    """An address is not ASCII."""
+    came_with_utf8: bool = False
+    """The letter was handed in with SMTPUTF8, which it needs if its header is not ASCII."""
     ret: str = ""
     envid: str = ""
 
@@ -203,7 +206,7 @@ class Link:
         if limit.isdigit() and 0 < int(limit) < outgoing.size_octets:
             text = f"the letter has {outgoing.size_octets} octets, and {self.host} takes {limit} at most"
             return failed("5.3.4", text, self.host)
-        if mail.needs_utf8 and not self.offers("smtputf8"):
+        if _needs_utf8(mail, outgoing) and not self.offers("smtputf8"):
             return failed("5.6.7", f"{self.host} does not take addresses outside ASCII (SMTPUTF8)", self.host)
         return None
 
@@ -213,7 +216,7 @@ class Link:
             words.append(b"SIZE=%d" % outgoing.size_octets)
         if outgoing.has_8bit and self.offers("8bitmime"):
             words.append(b"BODY=8BITMIME")
-        if mail.needs_utf8:
+        if _needs_utf8(mail, outgoing):
             words.append(b"SMTPUTF8")
         if self.offers("dsn"):
             words += [b"RET=" + mail.ret.encode()] if mail.ret else []
@@ -279,6 +282,10 @@ class Link:
 
 class _TlsFailed(LinkError):
     """STARTTLS was offered and did not come about."""
+
+
+def _needs_utf8(mail: Mail, outgoing: Any) -> bool:
+    return mail.needs_utf8 or (mail.came_with_utf8 and outgoing.has_8bit_header)
 
 
 def _decided(outcomes: Sequence[Outcome], letter: Outcome) -> list[Outcome]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bdmta.message.part import Part
 from bdmta.message.scan import scan
@@ -30,6 +30,8 @@ class Outgoing:
     letter: Letter
     start: int
     has_8bit: bool
+    has_8bit_header: bool = False
+    """Only then a letter that came with SMTPUTF8 needs it (RFC 6531 §3.4)."""
 
     @property
     def size_octets(self) -> int:
@@ -61,7 +63,7 @@ class Outgoing:
 
     def with_head(self, *fields: bytes) -> Outgoing:
         """The same with `fields` on top: a signature, Delivered-To."""
-        return Outgoing(b"".join((*fields, self.head)), self.letter, self.start, self.has_8bit)
+        return replace(self, head=b"".join((*fields, self.head)))
 
 
 def _stuffed(lines: bytes) -> bytes:
@@ -79,15 +81,17 @@ def prepare(letter: Letter, *, seven_bit: bool) -> Outgoing:
     else:
         shape = _shape(letter.blocks(BLOCK_OCTETS))
         whole = letter
-    start = _return_path_octets(next(whole.blocks(2048), b""))
+    beginning = next(whole.blocks(BLOCK_OCTETS), b"")
+    start = _return_path_octets(beginning)
+    header_8bit = not beginning[start:].partition(b"\r\n\r\n")[0].isascii()
     if not (shape.has_bare or shape.has_long or (seven_bit and shape.has_8bit)):
-        return Outgoing(b"", whole, start, shape.has_8bit)
+        return Outgoing(b"", whole, start, shape.has_8bit, header_8bit)
     octets = b"".join(whole.blocks())[start:]
     if shape.has_bare:
         octets = _BARE.sub(b"\r\n", octets)
     if shape.has_long or (seven_bit and shape.has_8bit):
         octets = reencoded(octets, seven_bit=seven_bit)
-    return Outgoing(b"", Letter.from_octets([octets]), 0, not octets.isascii())
+    return Outgoing(b"", Letter.from_octets([octets]), 0, not octets.isascii(), header_8bit)
 
 
 def _return_path_octets(beginning: bytes) -> int:

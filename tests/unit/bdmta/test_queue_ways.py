@@ -246,6 +246,15 @@ def test_what_the_host_says_it_cannot_is_not_tried(tmp_path, sink, address, stat
     assert not any(command.startswith("MAIL") for command in sink.commands)
 
 
+@pytest.mark.parametrize(("subject", "arrives"), [("Test", True), ("Thử", False)])
+def test_smtputf8_is_needed_only_by_a_header_that_is_not_ascii(tmp_path, subject, arrives):
+    sink = Sink(extensions=("8BITMIME",))
+    octets = f"Return-Path: <a@b>\r\nSubject: {subject}\r\n\r\nthân\r\n".encode()
+    queue = send(tmp_path, sink, fields={"octets": octets, "smtputf8": True})
+    assert len(sink.letters) == arrives
+    assert [status for _, _, status in queue.reports] == ([] if arrives else ["5.6.7"])
+
+
 def test_the_next_exchanger_is_tried_when_the_first_fails(tmp_path):
     async def run():
         async with Sink({"connect": "554 No"}, address="127.0.0.2") as bad, Sink(port=bad.port) as good:

@@ -1,5 +1,5 @@
-"""`scripts/measure-charset`: the charset detector on real text: false alarms in other languages, and old Vietnamese text
-that is found.
+"""`scripts/measure-charset`: the charset detector on real text: false alarms in other languages, and what is found of
+Vietnamese in the old sets.
 
 Every sentence travels as a letter: as UTF-8, in its language's own charset with the true label, and as a subject. An
 alarm is a letter that would be changed or refused. Then Vietnamese paragraphs (60 letters or more) in each old set,
@@ -32,6 +32,11 @@ OWN = {
 }  # fmt: skip
 ROFF = re.compile(r"\\f(?:[A-Z]|\[[^]]*\]|\(..)|\\[&|^]|\\s-?\d")
 PLAIN = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "–": "-", "…": "..."})
+
+
+def say(text: str) -> None:
+    """A line of the result."""
+    sys.stdout.write(f"{text}\n")
 
 
 def man_sentences(path: Path) -> Iterator[str]:
@@ -106,9 +111,9 @@ def measure_alarms(texts: dict[str, list[str]], most: int) -> None:
                 marks += bool(found.suspects)
                 if found.changes or found.refusal:
                     alarms.append((language, form, found.refusal or found.encodings, text))
-    print(f"languages {len(texts)}, {dict(count)}: {len(alarms)} false alarms, {marks} marked as suspect")
+    say(f"languages {len(texts)}, {dict(count)}: {len(alarms)} false alarms, {marks} marked as suspect")
     for alarm in alarms[:20]:
-        print("  ", alarm)
+        say(f"   {alarm}")
 
 
 def measure_found(lines: list[str], most: int) -> None:
@@ -134,7 +139,7 @@ def measure_found(lines: list[str], most: int) -> None:
             wrong += not is_right
         total = right + wrong + missed
         shares = f"found {100 * (right + wrong) / total:.2f} %, read right {100 * right / total:.2f} %"
-        print(f"{name}: {total} paragraphs, {shares}")
+        say(f"{name}: {total} paragraphs, {shares}")
 
 
 def main() -> None:

@@ -292,7 +292,7 @@ def _report(
         "",
         f"The {letters} worst letters, in both directions: {spent[0] * 500 / letters:.2f} + "
         f"{spent[1] * 500 / letters:.2f} ms a letter. Sixteen in flight: {probe.count} callbacks, the longest held "
-        f"the loop for {probe.longest_ms:.1f} ms of CPU (at most 50 is wanted), {probe.over_20_ms} for more than 20 ms; "
+        f"the loop for {probe.longest_ms:.1f} ms of CPU (at most 50 is wanted), {probe.over_20_ms} for more than 20; "
         f"one letter at a time: {alone_ms:.1f} ms.",
     ]
     return "\n".join(lines)

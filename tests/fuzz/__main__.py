@@ -118,7 +118,8 @@ def by_atheris(given: list[bytes], seconds: float, seed: int) -> int:
         for number, octets in enumerate(given):
             (Path(folder) / str(number)).write_bytes(octets)
         asked = [f"-max_total_time={int(seconds)}", f"-seed={seed}", f"-max_len={MAX_OCTETS}", "-timeout=30",
-                 "-rss_limit_mb=0", "-verbosity=0", "-print_final_stats=1", f"-artifact_prefix={FAILURES}/atheris-", folder]  # fmt: skip
+                 "-rss_limit_mb=0", "-verbosity=0", "-print_final_stats=1",
+                 f"-artifact_prefix={FAILURES}/atheris-", folder]  # fmt: skip
         FAILURES.mkdir(exist_ok=True)
         status = subprocess.run([sys.executable, "-m", "tests.fuzz.guided", *asked], cwd=PROJECT).returncode
         if not any(FAILURES.iterdir()):

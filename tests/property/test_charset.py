@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from bdmta.charset import TABLES, Kind, Text, convert, decode, encode, find_truth, review, unicode_text
 from bdmta.charset.codec import sloppy_octets, table, western_text
+from bdmta.charset.detect import readings
 from bdmta.charset.fields import encoded_words, pieces, replaced
 from bdmta.charset.reading import readings_of
 from bdmta.charset.syllable import common_syllables
@@ -36,6 +37,11 @@ def test_tables_lose_nothing(name: str, text: str) -> None:
 def test_sentences_are_found_and_converted(name: str, text: str) -> None:
     octets = encode(name, text)
     truth = find_truth(Text(octets, "iso-8859-1"))
+    if truth.kind is Kind.SUSPECT:  # left alone only where two sets explain the words nearly as well
+        first, second = readings(octets)[:2]
+        assert first.score.total - second.score.total < 3.0
+        assert name in (first.encoding, second.encoding)
+        return
     assert truth.kind is Kind.CONVERT
     assert unicode_text(Text(octets, "iso-8859-1"), truth) == text
 

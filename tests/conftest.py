@@ -1,8 +1,16 @@
 """Fixtures shared by all tests."""
 
+import os
+
 import pytest
+from hypothesis import settings
 
 from tests.site import SiteUnderTest
+
+# In CI the same examples every time: a push is judged by what it changes. By hand they are new at every run.
+settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("by-hand", deadline=None)
+settings.load_profile("ci" if os.environ.get("CI") else "by-hand")
 
 
 @pytest.fixture(scope="session")

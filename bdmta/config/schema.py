@@ -355,7 +355,7 @@ class Queue(Table):
     retry_longest_s: Count = setting(14_400, "The longest wait between attempts, in seconds.", ge=1)
     connections: Count = setting(500, "Connections to other systems at once.", ge=1, le=10_000)
     destination_connections: Count = setting(
-        10, "Connections to one destination at once; one that has not answered yet gets a single one.", ge=1, le=1000
+        20, "Connections to one destination at once; one that has not answered yet gets a single one.", ge=1, le=1000
     )
     connection_letters: Count = setting(200, "Letters sent over one connection before it is made anew.", ge=1)
     idle_s: Count = setting(5, "How long a connection waits for another letter, in seconds.", le=300)

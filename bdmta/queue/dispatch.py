@@ -46,7 +46,7 @@ class Bounds:
     """How many connections there are, and how long they are kept."""
 
     connections_count: int = 500
-    destination_connections_count: int = 10
+    destination_connections_count: int = 20
     connection_letters_count: int = 200
     idle_s: float = 5.0
 

@@ -17,6 +17,7 @@ from bdmta.service.sockets import bind
 from bdmta.service.supervise import Supervisor
 from bdmta.site import Site
 
+
 def serve(site: Site, workers: int | None = None) -> int:
     """Run the site in the foreground; prints `ready` when every listener answers. Returns the exit status."""
     from bdmta.service.edge import PROTOCOLS

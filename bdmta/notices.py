@@ -72,7 +72,7 @@ class Notices:
     def explain_refusal(self, envelope: Envelope, ruling: Ruling) -> None:
         """Tell the official in full letters why the letter was refused: the reply Outlook shows has no diacritics.
 
-        The same refusal of the same letter, tried again and again by a client, is explained once a week, by whichever edge.
+        The same refusal of the same letter, tried again by a client, is explained once a week, by whichever edge.
         """
         said, account, message = ruling.refusal, envelope.account, ruling.facts.message
         if said is None or account is None or message is None or said.code < 500:

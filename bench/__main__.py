@@ -50,7 +50,7 @@ def main() -> None:
                 "memory",
                 f"Ten letters of 50 MB at once, {stored} stored: an edge's anonymous memory grew by at most {peak / 1e6:.1f} MB.",
             )
-            return
+            return None
         peers.append(Postfix(top / "postfix", asked.port + 1000))
         if asked.what == "smtp":
             write("smtp", table(smtp.race(peers, asked.rounds, say)) + f"\n\nProbe before the race: `{refusal}`")
@@ -119,8 +119,9 @@ def write(section: str, text: str) -> None:
     """Put the section into RESULTS.md in place of the one before."""
     say(text)
     if section == "policy":
-        return _replace(section, f"_{datetime.date.today()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}; "
+        _replace(section, f"_{datetime.date.today()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}; "
                         f"`scripts/bench {section}`._", text)  # fmt: skip
+        return
     asking = ["dovecot", "--version"] if section in _READING else ["postconf", "-dh", "mail_version"]
     version = subprocess.run(asking, capture_output=True, text=True).stdout.split(" ")[0].strip()
     peer = "Dovecot" if section in _READING else "Postfix"

@@ -42,7 +42,13 @@ def _send(port: int, number: int, answers: list[bytes]) -> None:
     block = line * 800
     with socket.create_connection(("127.0.0.1", port), 120) as sock:
         file = sock.makefile("rb")
-        for words in (b"", b"HELO bench", b"MAIL FROM:<a@sender.test>", b"RCPT TO:<box%03d@%s>" % (number, DOMAIN.encode()), b"DATA"):
+        for words in (
+            b"",
+            b"HELO bench",
+            b"MAIL FROM:<a@sender.test>",
+            b"RCPT TO:<box%03d@%s>" % (number, DOMAIN.encode()),
+            b"DATA",
+        ):
             if words:
                 sock.sendall(words + b"\r\n")
             file.readline()

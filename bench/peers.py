@@ -68,15 +68,23 @@ class Peer:
         """The `new/` of mailbox `number`."""
         raise NotImplementedError
 
+    def letters_in(self, number: int) -> int:
+        """How many letters lie in mailbox `number`; Postfix makes a Maildir with its first letter."""
+        try:
+            return len(os.listdir(self.new_folder(number)))
+        except FileNotFoundError:
+            return 0
+
+    def stamp(self, number: int) -> int:
+        """When mailbox `number` last got a letter; 0 while it has no folder."""
+        try:
+            return os.stat(self.new_folder(number)).st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def letters(self, mailboxes: int) -> int:
         """How many letters lie in the first `mailboxes` mailboxes."""
-        count = 0
-        for number in range(mailboxes):
-            try:
-                count += len(os.listdir(self.new_folder(number)))
-            except FileNotFoundError:  # Postfix makes a Maildir with its first letter
-                continue
-        return count
+        return sum(map(self.letters_in, range(mailboxes)))
 
 
 class Postfix(Peer):
@@ -105,10 +113,7 @@ class Postfix(Peer):
         for table in ("boxes", "aliases"):
             subprocess.run(["postmap", "-c", etc, f"hash:{etc}/{table}"], check=True)
         with (self.folder / "log").open("wb") as log:
-            return subprocess.Popen(
-                ["postfix", "-c", etc, "start-fg"], stdout=log, stderr=log, start_new_session=True
-            )
-
+            return subprocess.Popen(["postfix", "-c", etc, "start-fg"], stdout=log, stderr=log, start_new_session=True)
 
     def stop(self) -> None:
         """Postfix's master leaves its parent's process group: it is told by its own command."""

@@ -209,7 +209,7 @@ async def _holds(trial: Trial, letters: Iterable[bytes]) -> list[tuple[float, in
     for number, octets in enumerate(letters):
         for direction in (Direction.INBOUND, Direction.SUBMISSION):
             with LoopProbe() as probe:
-                await asyncio.create_task(trial.rule(octets, trial.chain, direction))  # noqa: TID251
+                await asyncio.create_task(trial.rule(octets, trial.chain, direction))
             rows.append((probe.longest_ms, number, octets))
     return sorted(rows, key=lambda row: -row[0])
 

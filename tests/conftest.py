@@ -16,7 +16,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "by-hand")
 @pytest.fixture(scope="session")
 def site(tmp_path_factory):
     """One served site for all tests that only talk to it."""
-    running = SiteUnderTest(tmp_path_factory.mktemp("site"), {"limits": {"auth_backoff_s": "0"}, "dns": {"servers": "[]"}})
+    running = SiteUnderTest(
+        tmp_path_factory.mktemp("site"), {"limits": {"auth_backoff_s": "0"}, "dns": {"servers": "[]"}}
+    )
     running.start()
     yield running
     assert running.stop() == 0, running.log()

@@ -51,7 +51,9 @@ class SiteUnderTest:
     def config(self) -> Path:
         return self.folder / "bdmta.toml"
 
-    def run(self, *words: str, stdin: str = "", config: bool = True, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str, stdin: str = "", config: bool = True, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
         """One `bdmta` command."""
         command = [sys.executable, "-m", "bdmta", *(["-c", str(self.config)] if config else []), *words]
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=120)

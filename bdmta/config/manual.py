@@ -38,7 +38,7 @@ def with_manual(page: str) -> str:
 
 
 def write(project: str) -> None:
-    """Write `conf/*.toml`, the settings in `docs/operators.md` and the options in `docs/policies.md` of the checkout."""
+    """Write `conf/*.toml`, the settings in `docs/operators.md` and the options in `docs/policies.md`."""
     page, policies = (os.path.join(project, "docs", name) for name in ("operators.md", "policies.md"))
     with open(page, encoding="utf-8") as file:
         guide = with_manual(file.read())

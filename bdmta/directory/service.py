@@ -73,7 +73,8 @@ class DirectoryService:
             mail_root=site.mail_root, postmaster=config.postmaster, timezone=config.clock.timezone,
             quota_octets=(quota.person_octets, quota.agency_octets),
             quota_letters=(quota.person_letters, quota.agency_letters),
-            ledger=ledger, facts_dir=site.facts_dir, queue_dir=site.queue_dir, quarantine_dir=site.quarantine_dir, actor=actor,
+            ledger=ledger, facts_dir=site.facts_dir, queue_dir=site.queue_dir, quarantine_dir=site.quarantine_dir,
+            actor=actor,
         )  # fmt: skip
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ MAX_ALERT_CHARACTERS = 400
 
 
 def withheld_by_account(entries: Iterable[str]) -> Callable[[str], frozenset[str]]:
-    """Which capabilities an account is not offered, from entries `address CAPABILITY...`; ConfigError names a bad one."""
+    """What an account is not offered, from entries `address CAPABILITY...`; ConfigError names a bad one."""
     table: dict[str, frozenset[str]] = {}
     for entry in entries:
         address, *capabilities = entry.split()
@@ -27,7 +27,7 @@ def withheld_by_account(entries: Iterable[str]) -> Callable[[str], frozenset[str
 class AlertFile:
     """The lines of a file, shown to every session as `* OK [ALERT]` at login; on reload to those that are there.
 
-    For an operator to tell all of something now: `echo "Bảo trì lúc 22:00" > state/alert; kill -HUP`. No file, no alert.
+    For an operator to tell everybody: `echo "Bảo trì lúc 22:00" > state/alert; kill -HUP`. No file, no alert.
     """
 
     def __init__(self, path: str) -> None:

@@ -101,11 +101,10 @@ class Edge:
         self.resolver = Resolver(config.dns.servers, config.dns.timeout_s, clock=clock)
         relays = Networks(config.limits.relay_networks)
         mail_auth = MailAuth(self.resolver, clock, self._executor, exempt=relays.__contains__)
-        quarantine = Quarantine(
-            site.quarantine_dir, clock, self._executor, holds=config.quarantine.delivery == "hold"
-        )
+        quarantine = Quarantine(site.quarantine_dir, clock, self._executor, holds=config.quarantine.delivery == "hold")
         self.acceptance = Acceptance(
-            deliverer, self._notices, quarantine, self.facts, clock, self._executor, log, hostname=config.server.hostname,
+            deliverer, self._notices, quarantine, self.facts, clock, self._executor, log,
+            hostname=config.server.hostname,
             offset=offset, local_domains=self.router.local_domains, mail_auth=mail_auth,
         )  # fmt: skip
         self.trusted = Networks(config.limits.trusted_networks)
@@ -175,9 +174,7 @@ class Edge:
 
     def incoming(self) -> Incoming:
         """A letter about to arrive."""
-        return Incoming(
-            self.site.incoming_dir, self._executor, self.site.config.mail.memory_octets, self.commit.space
-        )
+        return Incoming(self.site.incoming_dir, self._executor, self.site.config.mail.memory_octets, self.commit.space)
 
     def _services(self, name: str) -> Services:
         return Services(

@@ -1,13 +1,13 @@
 r"""Dialogues as text: what a client says and what the server must answer, run against a real listener.
 
-    # a comment
-    S: 220 *                 one line that matches this pattern (fnmatch)
-    S: ...                   the rest of a reply of several lines
-    C: EHLO client.example   a line, sent with CRLF
-    R: a\r\n\.\n             octets, with Python's escapes, sent as they are
-    P: plain USER PASSWORD   the base64 of AUTH PLAIN, sent as a line; {...} takes a named value of the test
-    T:                       a TLS handshake
-    X:                       the server hangs up
+# a comment
+S: 220 *                 one line that matches this pattern (fnmatch)
+S: ...                   the rest of a reply of several lines
+C: EHLO client.example   a line, sent with CRLF
+R: a\r\n\.\n             octets, with Python's escapes, sent as they are
+P: plain USER PASSWORD   the base64 of AUTH PLAIN, sent as a line; {...} takes a named value of the test
+T:                       a TLS handshake
+X:                       the server hangs up
 """
 
 from __future__ import annotations

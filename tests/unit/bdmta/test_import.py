@@ -15,8 +15,8 @@ from bdmta.errors import UsageError
 from bdmta.testing.clock import FakeClock
 from storage.directory import Directory
 from storage.maildir import create_mailbox, folder_dir
-from storage.subscriptions import read_subscriptions
 from storage.quota import Limit
+from storage.subscriptions import read_subscriptions
 
 D = "binhduong.gov.vn"
 

@@ -36,10 +36,11 @@ Crossing = tuple[str, int]  # a mailbox's directory, and the percent of its quot
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A letter and the folders it goes to."""
+    """A letter and the folders it goes to. `name`: the file's, for work that may be done twice; else a new one."""
 
     letter: Letter
     targets: tuple[Target, ...]
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,7 @@ class Commit:
             for entry in entries:
                 self._spool_entry(placing, entry, locks)
             for delivery in deliveries:
-                name = unique_name(self._clock, self._host, delivery.letter.size_octets)
+                name = delivery.name or unique_name(self._clock, self._host, delivery.letter.size_octets)
                 names.append(name)
                 if len(delivery.targets) > DIRECT_TARGETS_COUNT:
                     large.append(self._spool_entry(placing, self._large(delivery, name), locks))

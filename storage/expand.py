@@ -50,7 +50,7 @@ def _link_batch(
     served = []
     for target in batch:
         folder = folder_dir(target.mailbox, target.folder)
-        if is_doubtful and _has(folder, name):
+        if is_doubtful and has_letter(folder, name):
             continue
         try:
             try:
@@ -92,7 +92,7 @@ class _Linker:
             self._copied.link(name)
 
 
-def _has(folder: str, name: str) -> bool:
+def has_letter(folder: str, name: str) -> bool:
     """The letter is in the folder, read or not."""
     if os.path.lexists(f"{folder}/new/{name}"):
         return True

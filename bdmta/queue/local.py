@@ -12,6 +12,7 @@ from bdmta.directory.snapshot import MailboxEntry, SnapshotWatch
 from bdmta.queue.outcome import Outcome, Result, deferred, failed
 from storage.commit import Commit, Delivery, Target
 from storage.errors import NoSpace
+from storage.expand import has_letter
 from storage.maildir import mailbox_dir
 from storage.quota import Quota
 from storage.spool import Spool
@@ -63,8 +64,13 @@ class LocalCopies:
         letter = self._spool.open_letter(entry.id)
         if not self._quota.fits(where, limit_of(mailbox), letter.size_octets):
             return deferred("4.2.2", f"the mailbox {mailbox.address} is full")
+        # A name of the entry's own: killed between the delivery and its record, we find the copy and leave it at one.
+        size = letter.size_octets
+        name = f"{int(entry.received_at)}.Q{entry.id}.waited,S={size},W={size}"
+        if has_letter(where, name):
+            return Outcome(Result.SENT, 250, DELIVERED_STATUS, f"delivered to {mailbox.address}")
         try:
-            self._commit.store_sync([Delivery(letter, (Target(where, "INBOX", limit_of(mailbox)),))])
+            self._commit.store_sync([Delivery(letter, (Target(where, "INBOX", limit_of(mailbox)),), name)])
         except NoSpace:
             return deferred("4.3.1", "no room on the disk")
         self._log.info("waiting copy delivered", reference=entry.id, mailbox=mailbox.address)

@@ -266,10 +266,11 @@ class Dispatcher:
             self._book.drop(held.entry.id)
             return
         now = self._clock.time()
-        later = [
-            wait for wait in waits(held.entry, self._carrier.destination) if wait[1] > now
-        ]  # the rest is under way
-        self._book.set(held.entry.id, later, held.entry.priority)
+        later = {name: at for name, at in waits(held.entry, self._carrier.destination) if at > now}
+        # What is due already is under way, but for a destination that found the entry locked and comes again.
+        for name, at in self._book.waits(held.entry.id):
+            later.setdefault(name, at)
+        self._book.set(held.entry.id, later.items(), held.entry.priority)
         self._wake.set()
 
     def _locked_again_s(self, entry_id: str) -> float:

@@ -230,6 +230,24 @@ def test_a_held_letter_stays_and_a_locked_one_is_waited_for(tmp_path):
     asyncio.run(run())
 
 
+def test_a_destination_that_found_the_entry_locked_is_not_forgotten_when_another_is_done(tmp_path):
+    async def run():
+        async with Sink() as sink:
+            names = mx("one.example") | mx("two.example")
+            async with QueueUnderTest(tmp_path, names, port=sink.port) as queue:
+                entry = queue.put("a@one.example", "b@two.example", learn=False)
+                lock = queue.spool.lock(entry.id)
+                queue.dispatcher.learn(queue.spool.load(entry.id))
+                await queue.settle()
+                lock.release()
+                await queue.advance(0.005)  # the first comes again, and is done
+                await queue.advance(0.1)  # the second, a little later
+                assert sorted(queue.events()) == [("sent", "a@one.example"), ("sent", "b@two.example")]
+                assert queue.ids() == []
+
+    asyncio.run(run())
+
+
 def test_two_destinations_of_a_letter_whose_lock_the_edge_still_holds(tmp_path):
     async def run():
         async with Sink() as sink:

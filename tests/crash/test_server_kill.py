@@ -128,7 +128,10 @@ class Store:
                     self.partial.append(entry.path)
                 else:
                     self.copies[name, box] += 1
-        self.tmp = [p for box in BOXES for p in (site.mailbox(box) / "tmp").iterdir()]
+        # No letter may lie there. A sum of the quota that was killed may (storage.quota removes it an hour later).
+        self.tmp = [
+            p for box in BOXES for p in (site.mailbox(box) / "tmp").iterdir() if not p.name.startswith("maildirsize.")
+        ]
 
 
 def _name_if_whole(path: str) -> str | None:

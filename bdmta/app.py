@@ -35,11 +35,11 @@ def serve(site: Site, workers: int | None = None) -> int:
         drop(config.server.user, config.server.group)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_all_in_one(site, sockets, log))
-    smtp_names = frozenset(name for name, _ in sockets)
+    protocols = {listener.name: listener.protocol for listener in listeners}
     for _, sock in sockets:
         os.set_inheritable(sock.fileno(), True)
     roles = [("office", 0), ("courier", 0), *(("edge", number) for number in range(count))]
-    supervisor = Supervisor(site.config_path, sockets, smtp_names, roles, config.server.grace_s, log)
+    supervisor = Supervisor(site.config_path, sockets, protocols, roles, config.server.grace_s, log)
     return asyncio.run(supervisor.run())
 
 

@@ -12,13 +12,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bdmta.service.privileges import sd_notify
-from bdmta.service.sockets import BACKLOG
-from bdmta.smtp import replies
+from bdmta.service.stand_in import StandIn
 from bdmta.tasks import Tasks
 
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -41,18 +40,17 @@ class Supervisor:
     """Runs until SIGTERM or SIGINT; the exit status of `run` is the program's."""
 
     def __init__(
-        self, config_path: str, sockets: Sequence[tuple[str, socket.socket]], smtp_names: frozenset[str],
+        self, config_path: str, sockets: Sequence[tuple[str, socket.socket]], protocols: Mapping[str, str],
         roles: Sequence[tuple[str, int]], grace_s: float, log: Any,
     ) -> None:  # fmt: skip
         self._config_path = config_path
         self._sockets = list(sockets)
-        self._smtp = [sock for name, sock in sockets if name in smtp_names]
+        self._stand_in = StandIn([(protocols[name], sock) for name, sock in sockets])
         self._children = [Child(role, number) for role, number in roles]
         self._grace_s = grace_s
         self._log = log
         self._tasks = Tasks(log)
         self._stopping = asyncio.Event()
-        self._stand_in: list[asyncio.Server] = []
         self._announced = False
 
     async def run(self) -> int:
@@ -101,7 +99,7 @@ class Supervisor:
             transport.close()
         child.is_ready = True
         if child.role == "edge":
-            self._stand_down()
+            self._stand_in.stop()
         if not self._announced and all(c.is_ready for c in self._children):
             self._announced = True
             print("ready", flush=True)  # noqa: T201 - the line that scripts wait for
@@ -133,17 +131,13 @@ class Supervisor:
 
     async def _stand_in_later(self) -> None:
         await asyncio.sleep(_WITHOUT_EDGE_S)
-        if self._stand_in or self._stopping.is_set() or any(c.is_ready for c in self._children if c.role == "edge"):
+        if self._stand_in.is_answering or self._stopping.is_set() or self._has_edge():
             return
         self._log.error("no edge is running, answering 421")
-        for sock in self._smtp:
-            copy = socket.socket(fileno=os.dup(sock.fileno()))
-            self._stand_in.append(await asyncio.start_server(_sorry, sock=copy, backlog=BACKLOG))
+        self._stand_in.start()
 
-    def _stand_down(self) -> None:
-        for server in self._stand_in:
-            server.close()
-        self._stand_in.clear()
+    def _has_edge(self) -> bool:
+        return any(child.is_ready for child in self._children if child.role == "edge")
 
     # -- signals
 
@@ -158,7 +152,7 @@ class Supervisor:
         """Edges first, so that what they finish is still served; the office last."""
         sd_notify("STOPPING=1")
         failed = not self._announced
-        self._stand_down()
+        self._stand_in.stop()
         for name, sock in self._sockets:
             self._log.debug("closing", listener=name)
             sock.close()
@@ -181,9 +175,3 @@ class Supervisor:
                     if process.returncode is None:
                         process.kill()
                 await asyncio.wait(late, timeout=5)
-
-
-async def _sorry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """RFC 5321 §3.8: the service is not available; the sender keeps the letter and tries again."""
-    writer.write(replies.TOO_BUSY.encode())
-    writer.close()

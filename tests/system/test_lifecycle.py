@@ -136,11 +136,22 @@ def test_with_no_edge_alive_the_answer_is_421_and_nobody_is_left_waiting(running
     try:
         for edge in edges:
             os.kill(edge, signal.SIGKILL)
-        running.wait_for(lambda: _refuses(running))
+        running.wait_for(lambda: _greeting(running, "smtp").startswith(b"421 4.3.2 "), 20)
+        assert _greeting(running, "imap").startswith(b"* BYE ")
+        assert _greeting(running, "pop3").startswith(b"-ERR ")
+        assert _greeting(running, "imaps") == b""
     finally:
         policies.write_bytes(sound)
     running.wait_for(lambda: _delivers(running), 20)
     running.wait_for(lambda: len(children(running, "edge")) == 2, 20)
+
+
+def _greeting(site, listener):
+    try:
+        with socket.create_connection(("127.0.0.1", site.port(listener)), 20) as sock:
+            return sock.recv(200)
+    except ConnectionError:  # whoever had accepted it was killed
+        return b""
 
 
 def _delivers(site):

@@ -10,12 +10,13 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from storage import audit as audit_log
 from storage.clock import Clock
 from storage.directory_agencies import Agencies
 from storage.directory_change import Change
 from storage.directory_names import holder
 from storage.directory_publish import publish
-from storage.directory_rows import Alias, AppPassword, AuditRow, Group, Mailbox, Retired
+from storage.directory_rows import Alias, AppPassword, Group, Mailbox, Retired
 from storage.errors import NotFound
 from storage.schema import WriterLock, open_reader, open_writer, transaction
 from storage.schema_directory import DIRECTORY_LAYOUTS
@@ -59,13 +60,15 @@ class Directory:
         self.close()
 
     @contextmanager
-    def change(self, actor: str) -> Iterator[Change]:
-        """One transaction: every change of the block, each with its audit row, or none. `actor`: who, for the audit.
+    def change(self, actor: str, grounds: str = "") -> Iterator[Change]:
+        """One transaction: every change of the block, each with its line in the audit log, or none.
+
+        `actor`: who; `grounds`: on what (a request, a decision), for the audit.
 
         The generation grows by one when anything was changed. Raises what the changes raise, after undoing all.
         """
         with transaction(self._database) as conn:
-            change = Change(conn, actor, self._clock)
+            change = Change(conn, actor, self._clock, grounds)
             yield change
             if change.count:
                 conn.execute("UPDATE meta SET generation = generation + 1")
@@ -162,11 +165,21 @@ class Directory:
         """The addresses at rest."""
         return [Retired(**row) for row in self._rows("SELECT * FROM retired ORDER BY address")]
 
-    def audit(self, *, subject: str | None = None, limit_count: int = 1000) -> list[AuditRow]:
+    def audit(self, *, subject: str | None = None, limit_count: int = 1000) -> list[audit_log.AuditRow]:
         """The newest acts first, of one subject or of all."""
-        where, values = ("WHERE subject = ?", (subject,)) if subject else ("", ())
-        rows = self._rows(f"SELECT * FROM audit {where} ORDER BY id DESC LIMIT ?", *values, limit_count)  # noqa: S608 - own text
-        return [AuditRow(**row) for row in rows]
+        return audit_log.newest(self._database.conn, subject, limit_count)
+
+    def every_audit_line(self) -> Iterator[dict[str, Any]]:
+        """The audit log as it is kept, oldest first."""
+        return audit_log.lines(self._database.conn)
+
+    def audit_lines(self, after_id: int, limit_count: int) -> list[dict[str, Any]]:
+        """The lines of the audit log beyond `after_id` as they are kept, oldest first."""
+        return list(audit_log.lines(self._database.conn, after_id, limit_count))
+
+    def audit_head(self) -> audit_log.Head:
+        """The newest line of the audit log; its hash stands for all lines up to it."""
+        return audit_log.head(self._database.conn)
 
     def backup(self, path: str) -> None:
         """A consistent copy of the database at `path`, which must not exist; taken without stopping the writer."""

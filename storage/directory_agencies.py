@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Protocol
 
@@ -90,7 +90,10 @@ class Agencies:
 
 
 class _Note(Protocol):
-    def __call__(self, action: str, subject: str, **detail: object) -> None: ...
+    def __call__(
+        self, action: str, subject: str, *, before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None,
+    ) -> None: ...  # fmt: skip
 
 
 class AgencyChange:
@@ -111,7 +114,7 @@ class AgencyChange:
         row = {**asdict(made), "published": int(made.published)}
         marks = ", ".join("?" * len(row))
         self._conn.execute(f"INSERT INTO agencies ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - own names
-        self._note("agency.add", made.identifier, **{field: row[field] for field in SETTABLE})
+        self._note("agency.add", made.identifier, after={field: row[field] for field in SETTABLE})
         return made
 
     def set(self, identifier: str, /, **changed: Any) -> Agency:
@@ -125,14 +128,15 @@ class AgencyChange:
         _check(made)
         _check_parent(self._conn, made)
         before, after = asdict(was), asdict(made)
-        different = {
-            name: {"from": before[name], "to": after[name]} for name in SETTABLE if before[name] != after[name]
-        }
+        different = [name for name in SETTABLE if before[name] != after[name]]
         if different:
             settings = ", ".join(f"{name} = ?" for name in different)
             values: Sequence[object] = [after[name] for name in different]
             self._conn.execute(f"UPDATE agencies SET {settings} WHERE identifier = ?", (*values, identifier))  # noqa: S608 - own names
-            self._note("agency.set", identifier, **different)
+            self._note(
+                "agency.set", identifier, before={name: before[name] for name in different},
+                after={name: after[name] for name in different},
+            )  # fmt: skip
         return made
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
 from typing import Any
 
+from storage import audit
 from storage import directory_names as names
 from storage.clock import Clock
 from storage.directory_agencies import AgencyChange, refuse_agency_name
@@ -24,24 +24,26 @@ _SETTABLE = ("name", "agency", "kind", "quota_octets", "quota_letters", "rank", 
 class Change:
     """The changes of one transaction. Raises Conflict, NotFound, Invalid; then the whole transaction is undone."""
 
-    def __init__(self, conn: sqlite3.Connection, actor: str, clock: Clock) -> None:
+    def __init__(self, conn: sqlite3.Connection, actor: str, clock: Clock, grounds: str = "") -> None:
         self._conn = conn
         self._actor = actor
+        self._grounds = grounds
         self._clock = clock
         self._at = clock.now().isoformat(timespec="seconds")
+        self._head = audit.head(conn)
         self.count = 0  # acts so far
         self.agencies = AgencyChange(conn, self._at, self._note)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
         """What the block changed is undone when it raises; the changes before it stay in the transaction."""
-        count = self.count
+        count, head = self.count, self._head
         self._conn.execute("SAVEPOINT attempt")
         try:
             yield
         except BaseException:
             self._conn.execute("ROLLBACK TO attempt")
-            self.count = count
+            self.count, self._head = count, head
             raise
         finally:
             self._conn.execute("RELEASE attempt")
@@ -57,7 +59,7 @@ class Change:
                 raise Conflict(f"{gone}: still has {held} addresses; keep the domain, or close and remove them first")
         self._conn.execute("DELETE FROM domains")
         self._conn.executemany("INSERT INTO domains VALUES (?, ?)", ((name, n) for n, name in enumerate(domains)))
-        self._note("domains.set", ",".join(domains), was=known)
+        self._note("domains.set", ",".join(domains), before={"domains": known}, after={"domains": list(domains)})
 
     def add_mailbox(self, mailbox: Mailbox, *, postmaster: str | None = None) -> Mailbox:
         """Add a mailbox; its times are set here. A role name of RFC 2142 is refused to a person."""
@@ -70,7 +72,8 @@ class Change:
         names.claim(self._conn, made.address, "mailbox", self._at)
         flags = {"must_change": int(made.must_change), "published": int(made.published)}
         self._insert("mailboxes", {**asdict(made), **flags})
-        self._note("mailbox.add", made.address, name=made.name, kind=made.kind, agency=made.agency, status=made.status)
+        after = {name: getattr(made, name) for name in ("name", "kind", "agency", "status", "published")}
+        self._note("mailbox.add", made.address, after=after)
         return made
 
     def set_mailbox(self, address: str, **fields: Any) -> None:
@@ -83,16 +86,19 @@ class Change:
         _check_fields(replace(_bare(row), **fields))
         settings = ", ".join(f"{name} = ?" for name in fields)
         self._conn.execute(f"UPDATE mailboxes SET {settings} WHERE address = ?", (*fields.values(), address))  # noqa: S608 - own names
-        self._note("mailbox.set", address, **{name: {"from": row[name], "to": value} for name, value in fields.items()})
+        self._note("mailbox.set", address, before={name: row[name] for name in fields}, after=fields)
 
     def set_password(self, address: str, password_hash: str, *, must_change: bool) -> None:
         """Give a mailbox another password."""
-        self._open_row(address)
+        row = self._open_row(address)
         self._conn.execute(
             "UPDATE mailboxes SET password_hash = ?, must_change = ? WHERE address = ?",
             (password_hash, int(must_change), address),
         )
-        self._note("mailbox.password", address, must_change=must_change)
+        was = {"has_password": row["password_hash"] is not None, "must_change": bool(row["must_change"])}
+        self._note(
+            "mailbox.password", address, before=was, after={"has_password": True, "must_change": bool(must_change)}
+        )
 
     def renew_hash(self, address: str, was: str, renewed: str) -> bool:
         """Put the same password under a better hash, if it has not been changed meanwhile; says whether it was done."""
@@ -114,7 +120,10 @@ class Change:
         self._conn.execute(
             "UPDATE mailboxes SET status = ?, status_at = ? WHERE address = ?", (status, self._at, address)
         )
-        self._note(f"mailbox.{status}", address, was=row["status"], reason=reason)
+        self._note(
+            f"mailbox.{status}", address, before={"status": row["status"]}, after={"status": status},
+            grounds=reason or self._grounds,
+        )  # fmt: skip
 
     def add_alias(self, address: str, targets: Sequence[str]) -> None:
         """Make `address` lead to `targets`. Loops are refused, and targets here that name nothing."""
@@ -123,7 +132,7 @@ class Change:
         names.claim(self._conn, address, "alias", self._at)
         self._insert("aliases", {"address": address, "created_at": self._at})
         self._add_targets(address, targets)
-        self._note("alias.add", address, targets=list(targets)[:20], count=len(targets))
+        self._note("alias.add", address, after={"targets": list(targets)[:20], "count": len(targets)})
 
     def remove_alias(self, address: str, *, rest_days: int) -> None:
         """Remove an alias; its address then rests for `rest_days` and is given to nobody."""
@@ -138,7 +147,7 @@ class Change:
             self._open_row(owner)
         self._insert("groups", {"address": address, "name": name, "owner": owner, "created_at": self._at})
         self._add_targets(address, members)
-        self._note("group.add", address, name=name, owner=owner, count=len(members))
+        self._note("group.add", address, after={"name": name, "owner": owner, "count": len(members)})
 
     def remove_group(self, address: str, *, rest_days: int) -> None:
         """Remove a group; its address then rests for `rest_days`."""
@@ -154,7 +163,10 @@ class Change:
                 raise NotFound(f"{member}: is no member of {address}; see `bdmta group members {address}`")
         self._add_targets(address, add)
         if add or remove:
-            self._note("group.members", address, added=list(add)[:20], removed=list(remove)[:20])
+            self._note(
+                "group.members", address, before={"removed": list(remove)[:20], "count": len(remove)},
+                after={"added": list(add)[:20], "count": len(add)},
+            )  # fmt: skip
 
     def add_delegate(self, address: str, delegate: str) -> None:
         """Let `delegate` act for the agency's mailbox, alias or group at `address`."""
@@ -168,14 +180,14 @@ class Change:
             self._insert("delegates", {"address": address, "delegate": delegate})
         except sqlite3.IntegrityError:
             raise Conflict(f"{delegate}: may act for {address} already") from None
-        self._note("delegate.add", address, delegate=delegate)
+        self._note("delegate.add", address, after={"delegate": delegate})
 
     def remove_delegate(self, address: str, delegate: str) -> None:
         """Take that right back."""
         found = self._conn.execute("DELETE FROM delegates WHERE address = ? AND delegate = ?", (address, delegate))
         if not found.rowcount:
             raise NotFound(f"{delegate}: does not act for {address}; nothing to remove")
-        self._note("delegate.remove", address, delegate=delegate)
+        self._note("delegate.remove", address, before={"delegate": delegate})
 
     def add_app_password(self, address: str, label: str, secret_hash: str, hint: str) -> None:
         """Give a mailbox one more password, for the programme that `label` names."""
@@ -190,14 +202,14 @@ class Change:
             "app_passwords",
             {"address": address, "label": label, "secret_hash": secret_hash, "hint": hint, "created_at": self._at},
         )
-        self._note("app-password.add", address, label=label)
+        self._note("app-password.add", address, after={"label": label})
 
     def remove_app_password(self, address: str, label: str) -> None:
         """Withdraw an application password."""
         found = self._conn.execute("DELETE FROM app_passwords WHERE address = ? AND label = ?", (address, label))
         if not found.rowcount:
             raise NotFound(f"{address}: has no application password called {label!r}")
-        self._note("app-password.remove", address, label=label)
+        self._note("app-password.remove", address, before={"label": label})
 
     def release(self, address: str) -> None:
         """End the rest of a retired address before its time."""
@@ -206,9 +218,12 @@ class Change:
         self._conn.execute("DELETE FROM names WHERE address = ?", (address,))
         self._note("address.release", address)
 
-    def note(self, action: str, subject: str, **detail: object) -> None:
+    def note(
+        self, action: str, subject: str, *, before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None, **detail: object,
+    ) -> None:  # fmt: skip
         """An act that changes nothing here and is to be on record all the same."""
-        self._note(action, subject, **detail)
+        self._note(action, subject, before=before, after=after, detail=detail)
 
     def _remove(self, kind: str, table: str, address: str, rest_days: int) -> None:
         self._require(address, kind)
@@ -216,6 +231,8 @@ class Change:
         users = self._conn.execute("SELECT address FROM targets WHERE target = ? LIMIT 3", (address,)).fetchall()
         if users:
             raise Conflict(f"{address}: {', '.join(user for (user,) in users)} leads to it; take it out there first")
+        found = self._conn.execute("SELECT target FROM targets WHERE address = ? ORDER BY position", (address,))
+        targets = [target for (target,) in found.fetchall()]
         for gone in ("targets", "delegates", table):
             self._conn.execute(f"DELETE FROM {gone} WHERE address = ?", (address,))  # noqa: S608 - own names
         if rest_days > 0:
@@ -224,7 +241,7 @@ class Change:
             self._insert("retired", {"address": address, "was": was, "until": until})
         else:
             self._conn.execute("DELETE FROM names WHERE address = ?", (address,))
-        self._note(f"{kind}.remove", address, was=was)
+        self._note(f"{kind}.remove", address, before={"was": was, "targets": targets[:20], "count": len(targets)})
 
     def _add_targets(self, address: str, targets: Sequence[str]) -> None:
         names.require_targets(self._conn, address, targets)
@@ -261,13 +278,16 @@ class Change:
         marks = ", ".join("?" * len(row))
         self._conn.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608 - own names
 
-    def _note(self, action: str, subject: str, **detail: object) -> None:
+    def _note(
+        self, action: str, subject: str, *, before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None, grounds: str | None = None,
+        detail: Mapping[str, object] | None = None,
+    ) -> None:  # fmt: skip
         self.count += 1
-        said = json.dumps(detail, ensure_ascii=False, sort_keys=True)
-        self._conn.execute(
-            "INSERT INTO audit (at, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)",
-            (self._at, self._actor, action, subject, said),
-        )
+        self._head = audit.append(
+            self._conn, self._head, at=self._at, actor=self._actor, action=action, subject=subject,
+            grounds=self._grounds if grounds is None else grounds, before=before, after=after, detail=detail,
+        )  # fmt: skip
 
 
 def _bare(row: dict[str, Any]) -> Mailbox:

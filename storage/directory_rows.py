@@ -95,15 +95,3 @@ class Retired:
     address: str
     was: str
     until: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRow:
-    """One act upon the directory: who did what to whom, when."""
-
-    id: int
-    at: str
-    actor: str
-    action: str
-    subject: str
-    detail: str

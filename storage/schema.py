@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlite_utils import Database
@@ -13,6 +13,9 @@ from sqlite_utils import Database
 from storage.errors import Corrupt, Locked, StoreError
 
 BUSY_TIMEOUT_S = 10.0
+
+Layout = str | Callable[[sqlite3.Connection], None]
+"""A step from one layout to the next: SQL, or what SQL cannot do."""
 
 
 class WriterLock:
@@ -37,10 +40,10 @@ class WriterLock:
             self._fd = -1
 
 
-def open_writer(path: str, layouts: Sequence[str]) -> Database:
+def open_writer(path: str, layouts: Sequence[Layout]) -> Database:
     """Open `path` for its one writer, in WAL, brought to the newest layout; the caller holds its WriterLock.
 
-    `layouts[n]` is the SQL that turns layout n into n + 1; `PRAGMA user_version` holds the number. Each step is a
+    `layouts[n]` turns layout n into n + 1; `PRAGMA user_version` holds the number. Each step is a
     transaction of its own. Raises StoreError for a layout newer than this program, Corrupt for what is no database.
     """
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))  # it holds password hashes
@@ -81,10 +84,21 @@ def check_layout(conn: sqlite3.Connection, path: str, layout_count: int) -> int:
     return found
 
 
-def _migrate(conn: sqlite3.Connection, path: str, layouts: Sequence[str]) -> None:
+def _migrate(conn: sqlite3.Connection, path: str, layouts: Sequence[Layout]) -> None:
     found = check_layout(conn, path, len(layouts))
     for number in range(found, len(layouts)):
-        conn.executescript(f"BEGIN IMMEDIATE;\n{layouts[number]}\nPRAGMA user_version = {number + 1};\nCOMMIT;")
+        step = layouts[number]
+        if isinstance(step, str):
+            conn.executescript(f"BEGIN IMMEDIATE;\n{step}\nPRAGMA user_version = {number + 1};\nCOMMIT;")
+            continue
+        conn.execute("BEGIN IMMEDIATE")
+        try:
+            step(conn)
+            conn.execute(f"PRAGMA user_version = {number + 1}")
+        except BaseException:
+            conn.rollback()
+            raise
+        conn.commit()
 
 
 @contextmanager

@@ -6,6 +6,9 @@ things (Điều 5.2). Addresses are kept in the form they are compared in (lower
 
 from __future__ import annotations
 
+from storage.audit import chain_existing
+from storage.schema import Layout
+
 _LAYOUT_1 = """
 CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL) STRICT;
 INSERT INTO meta VALUES (1, 0);
@@ -106,7 +109,7 @@ CREATE TABLE agencies (
 CREATE INDEX agencies_parent ON agencies (parent);
 """
 
-DIRECTORY_LAYOUTS = (_LAYOUT_1, _LAYOUT_2)
+DIRECTORY_LAYOUTS: tuple[Layout, ...] = (_LAYOUT_1, _LAYOUT_2, chain_existing)
 
 SNAPSHOT_LAYOUT = 1
 SNAPSHOT_TABLES = """

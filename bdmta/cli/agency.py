@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 
 import typer
 
-from bdmta.cli.context import JsonOption, current_site, print_json, print_table, say
+from bdmta.cli.context import JsonOption, administers, current_site, print_json, print_table, say
 from bdmta.errors import BdmtaError, UsageError
 from bdmta.office.client import call
 
@@ -22,6 +22,7 @@ _SHOWN_COUNT = 50
 
 
 @app.command()
+@administers
 def add(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The full name, with diacritics.")],
     abbreviation: Annotated[
@@ -85,6 +86,7 @@ def show(abbreviation: AbbreviationArgument, json: JsonOption = False) -> None:
 
 
 @app.command("set")
+@administers
 def set_(
     abbreviation: AbbreviationArgument,
     name: Annotated[str | None, typer.Option()] = None,
@@ -111,6 +113,7 @@ def set_(
 
 
 @app.command("import")
+@administers
 def import_(
     file: Annotated[str, typer.Argument(metavar="FILE.csv", help="name[,abbreviation,parent,level,head,clerk,…]")],
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from bdmta.cli.context import JsonOption, current_site, print_json, print_table, say
+from bdmta.cli.context import JsonOption, administers, current_site, print_json, print_table, say
 from bdmta.office.client import call
 
 app = typer.Typer()
 
 
 @app.command()
+@administers
 def add(
     address: Annotated[str, typer.Argument(metavar="ADDRESS")],
     targets: Annotated[list[str], typer.Argument(metavar="TARGET...")],
@@ -40,6 +41,7 @@ def list_(
 
 
 @app.command()
+@administers
 def remove(
     address: Annotated[str, typer.Argument(metavar="ADDRESS")],
     rest_days: Annotated[
@@ -52,6 +54,7 @@ def remove(
 
 
 @app.command()
+@administers
 def release(address: Annotated[str, typer.Argument(metavar="ADDRESS")]) -> None:
     """Give a removed address free before its rest is over."""
     call(current_site(), "address_release", address=address)

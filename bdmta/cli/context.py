@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, TypeAlias
 
 import typer
@@ -17,6 +19,10 @@ PasswordStdinOption: TypeAlias = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
 ]
 
+GroundsOption: TypeAlias = Annotated[
+    str, typer.Option("--grounds", metavar="TEXT", help="On what grounds (a request, a decision): for the audit log.")
+]
+
 _MAX_PASSWORD_OCTETS = 4096
 _given: list[str | None] = [None]
 
@@ -24,6 +30,24 @@ _given: list[str | None] = [None]
 def remember_config(path: str | None) -> None:
     """Keep what `-c` said; `main` calls it before any command runs."""
     _given[0] = path
+
+
+def administers(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the option `--grounds`; what it says goes into the audit log with every act of the command."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, grounds: str = "", **options: Any) -> None:
+        from bdmta.office.client import remember_grounds
+
+        remember_grounds(grounds)
+        command(*arguments, **options)
+
+    signature = inspect.signature(command, eval_str=True)
+    given = inspect.Parameter("grounds", inspect.Parameter.KEYWORD_ONLY, default="", annotation=GroundsOption)
+    vars(run)["__signature__"] = signature.replace(parameters=[*signature.parameters.values(), given])
+    run.__annotations__ = {**inspect.get_annotations(command, eval_str=True), "grounds": GroundsOption}
+    del vars(run)["__wrapped__"]  # else the option would not be seen
+    return run
 
 
 def config_path() -> str:

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bdmta.cli.context import JsonOption, current_site, print_json, print_table, say
+from bdmta.cli.context import JsonOption, administers, current_site, print_json, print_table, say
 from bdmta.errors import BdmtaError, UsageError
+from bdmta.office.client import call
 
 app = typer.Typer()
 
@@ -37,6 +38,7 @@ def list_(json: JsonOption = False) -> None:
 
 
 @app.command()
+@administers
 def rotate(
     algorithm: Annotated[str, typer.Option(help="rsa or ed25519; ed25519 signs beside rsa.")] = "rsa",
     domain: Annotated[str, typer.Option(help="A key of this domain's own.")] = "",
@@ -71,6 +73,10 @@ def rotate(
         if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
             raise UsageError(f"--selector {name}: letters, digits and hyphens")
         entry, did = ring.add(name.lower(), kind, clock, domain), "made; publish it, then rotate again"
+    call(
+        current_site(), "audit_note", action="dkim.rotate", subject=entry.selector,
+        after={"did": did, "algorithm": entry.algorithm, "deleted": [one.selector for one in gone]},
+    )  # fmt: skip
     _say(ring, entry.selector, did, [one.selector for one in gone], [domain] if domain else config.mail.domains, json)
 
 

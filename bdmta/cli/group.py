@@ -6,7 +6,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from bdmta.cli.context import JsonOption, current_site, print_json, print_table, say
+from bdmta.cli.context import JsonOption, administers, current_site, print_json, print_table, say
 from bdmta.office.client import call
 
 app = typer.Typer()
@@ -15,6 +15,7 @@ AddressArgument: TypeAlias = Annotated[str, typer.Argument(metavar="ADDRESS")]
 
 
 @app.command()
+@administers
 def add(
     address: AddressArgument,
     members: Annotated[list[str] | None, typer.Argument(metavar="[MEMBER...]")] = None,
@@ -42,6 +43,7 @@ def list_(json: JsonOption = False) -> None:
 
 
 @app.command()
+@administers
 def members(
     address: AddressArgument,
     add: Annotated[list[str] | None, typer.Option("--add", metavar="ADDRESS", help="May be repeated.")] = None,
@@ -57,6 +59,7 @@ def members(
 
 
 @app.command()
+@administers
 def remove(
     address: AddressArgument,
     rest_days: Annotated[

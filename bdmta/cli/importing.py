@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bdmta.cli.context import JsonOption, current_site, print_json, say
+from bdmta.cli.context import JsonOption, administers, current_site, print_json, say
 from bdmta.errors import BdmtaError, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ _FOLDERS_AT_ONCE = 1000
 _SHOWN_COUNT = 50
 
 
+@administers
 def import_(
     file: Annotated[str | None, typer.Argument(metavar="[FILE.csv]", help="address,name[,kind,agency,quota,…]")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done; change nothing.")] = False,

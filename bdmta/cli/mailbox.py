@@ -10,6 +10,7 @@ import typer
 from bdmta.cli.context import (
     JsonOption,
     PasswordStdinOption,
+    administers,
     current_site,
     print_json,
     print_table,
@@ -38,6 +39,7 @@ LettersOption: TypeAlias = Annotated[int | None, typer.Option("--quota-letters",
 
 
 @app.command()
+@administers
 def add(
     address: AddressArgument,
     name: Annotated[str, typer.Option(help="Who it is, with diacritics.")],
@@ -97,6 +99,7 @@ def show(address: AddressArgument, json: JsonOption = False) -> None:
 
 
 @app.command("set")
+@administers
 def set_(
     address: AddressArgument,
     name: Annotated[str | None, typer.Option()] = None,
@@ -135,6 +138,7 @@ def set_(
 
 
 @app.command()
+@administers
 def password(
     address: AddressArgument,
     password_stdin: PasswordStdinOption = False,
@@ -152,9 +156,10 @@ def password(
 
 
 @app.command()
+@administers
 def suspend(
     address: AddressArgument,
-    reason: Annotated[str, typer.Option(help="For the audit log.")] = "",
+    reason: Annotated[str, typer.Option(help="The same as --grounds.")] = "",
     json: JsonOption = False,
 ) -> None:
     """Refuse logins; mail still comes in."""
@@ -162,9 +167,10 @@ def suspend(
 
 
 @app.command()
+@administers
 def resume(
     address: AddressArgument,
-    reason: Annotated[str, typer.Option(help="For the audit log.")] = "",
+    reason: Annotated[str, typer.Option(help="The same as --grounds.")] = "",
     json: JsonOption = False,
 ) -> None:
     """Open a suspended or closed mailbox again."""
@@ -172,9 +178,10 @@ def resume(
 
 
 @app.command()
+@administers
 def close(
     address: AddressArgument,
-    reason: Annotated[str, typer.Option(help="For the audit log.")] = "",
+    reason: Annotated[str, typer.Option(help="The same as --grounds.")] = "",
     json: JsonOption = False,
 ) -> None:
     """Refuse logins and mail. Letters and address are kept; nobody else gets either."""
@@ -182,6 +189,7 @@ def close(
 
 
 @app_password.command("add")
+@administers
 def app_password_add(
     address: AddressArgument,
     label: Annotated[str, typer.Option(help="Which programme: phone.")],
@@ -207,6 +215,7 @@ def app_password_list(address: AddressArgument, json: JsonOption = False) -> Non
 
 
 @app_password.command("remove")
+@administers
 def app_password_remove(address: AddressArgument, label: Annotated[str, typer.Option()]) -> None:
     """Withdraw an application password."""
     call(current_site(), "app_password_remove", address=address, label=label)
@@ -214,6 +223,7 @@ def app_password_remove(address: AddressArgument, label: Annotated[str, typer.Op
 
 
 @delegate.command("add")
+@administers
 def delegate_add(address: AddressArgument, who: Annotated[str, typer.Argument(metavar="WHO")]) -> None:
     """Let WHO send as ADDRESS."""
     call(current_site(), "delegate_add", address=address, delegate=who)
@@ -221,6 +231,7 @@ def delegate_add(address: AddressArgument, who: Annotated[str, typer.Argument(me
 
 
 @delegate.command("remove")
+@administers
 def delegate_remove(address: AddressArgument, who: Annotated[str, typer.Argument(metavar="WHO")]) -> None:
     """Take that right back."""
     call(current_site(), "delegate_remove", address=address, delegate=who)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from bdmta.cli.context import JsonOption, current_site, print_json, print_table, say
+from bdmta.cli.context import JsonOption, administers, current_site, print_json, print_table, say
 
 if TYPE_CHECKING:
     from bdmta.quarantine import Kept, QuarantineStore
@@ -64,6 +64,7 @@ def show(entry_id: _Id, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+@administers
 def release(entry_id: _Id) -> None:
     """Deliver a letter to the inboxes it was kept from."""
     from bdmta.office.client import call
@@ -73,6 +74,7 @@ def release(entry_id: _Id) -> None:
 
 
 @app.command()
+@administers
 def drop(entry_id: _Id) -> None:
     """Remove a letter for good."""
     from bdmta.office.client import call

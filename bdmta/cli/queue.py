@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bdmta.cli.context import JsonOption, current_site, print_json, print_table, say
+from bdmta.cli.context import JsonOption, administers, current_site, print_json, print_table, say
 from bdmta.office.client import call
 
 app = typer.Typer(no_args_is_help=True)
@@ -68,6 +68,7 @@ def show(entry_id: IdArgument, json: JsonOption = False) -> None:
 
 
 @app.command()
+@administers
 def retry(entry_id: Annotated[str, typer.Argument(metavar="ID|all")], json: JsonOption = False) -> None:
     """Try a letter now, whatever its schedule says; `all`: every letter that is not held."""
     ids = call(current_site(), "queue_retry", entry_id=entry_id)
@@ -78,6 +79,7 @@ def retry(entry_id: Annotated[str, typer.Argument(metavar="ID|all")], json: Json
 
 
 @app.command()
+@administers
 def hold(entry_id: IdArgument) -> None:
     """Keep a letter back until it is released."""
     call(current_site(), "queue_hold", entry_id=entry_id)
@@ -85,6 +87,7 @@ def hold(entry_id: IdArgument) -> None:
 
 
 @app.command()
+@administers
 def release(entry_id: IdArgument) -> None:
     """Let a letter that is held go on."""
     call(current_site(), "queue_release", entry_id=entry_id)
@@ -92,6 +95,7 @@ def release(entry_id: IdArgument) -> None:
 
 
 @app.command()
+@administers
 def drop(entry_id: IdArgument, json: JsonOption = False) -> None:
     """Take a letter out for good. Its sender is not told; the ledger says who did it."""
     lost = call(current_site(), "queue_drop", entry_id=entry_id)

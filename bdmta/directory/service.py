@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -50,6 +50,7 @@ class DirectoryService:
     quarantine_dir: str = ""
     rest_days: int = REST_DAYS
     actor: str = "system"
+    grounds: str = ""
 
     @classmethod
     def from_site(cls, site: Site, clock: Clock, *, actor: str = "system") -> DirectoryService:
@@ -83,9 +84,9 @@ class DirectoryService:
         if self.ledger is not None:
             self.ledger.close()
 
-    def for_actor(self, actor: str) -> DirectoryService:
-        """The same, for the acts of another person: who is in the audit log."""
-        return replace(self, actor=actor)
+    def for_actor(self, actor: str, grounds: str = "") -> DirectoryService:
+        """The same, for the acts of another person: who, and on what grounds, is in the audit log."""
+        return replace(self, actor=actor, grounds=grounds)
 
     @cached_property
     def passwords(self) -> Passwords:
@@ -95,15 +96,22 @@ class DirectoryService:
     @contextmanager
     def change(self) -> Iterator[Change]:
         """One transaction; then edges see it: the snapshot is published before this returns."""
-        with self.directory.change(self.actor) as change:
+        with self.directory.change(self.actor, self.grounds) as change:
             yield change
         if change.count:
             self.publish()
 
-    def note_act(self, action: str, subject: str) -> None:
-        """A row in the audit log for something done outside of the directory."""
-        with self.directory.change(self.actor) as change:
-            change.note(action, subject)
+    def note_act(
+        self, action: str, subject: str, *, before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None, **detail: object,
+    ) -> None:  # fmt: skip
+        """A line in the audit log for something done outside of the directory; durable when this returns.
+
+        `before`, `after`: what the act changed; `detail`: what else is to be known. Plain values, never a password,
+        never content.
+        """
+        with self.directory.change(self.actor, self.grounds) as change:
+            change.note(action, subject, before=before, after=after, **detail)
 
     def publish(self) -> int:
         """Write the snapshot that edges read; its generation."""

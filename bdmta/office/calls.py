@@ -11,7 +11,8 @@ from bdmta.directory.calls import REGISTRY
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
 from bdmta.office import (
-    quarantine,  # enters its own calls, as do those below
+    audit,  # noqa: F401 - enters its own calls, as do those below
+    quarantine,
     records,  # noqa: F401
 )
 from bdmta.queue import calls as queue_calls  # noqa: F401 - enters its own calls
@@ -27,12 +28,12 @@ class Books:
         self._service = service
         self._lock_fd = lock_fd
 
-    def call(self, name: str, arguments: dict[str, Any], actor: str) -> Any:
-        """The result of the function called `name`; BdmtaError as it raises it."""
+    def call(self, name: str, arguments: dict[str, Any], actor: str, grounds: str = "") -> Any:
+        """The result of the function called `name`; BdmtaError as it raises it. `grounds`: for the audit log."""
         function = REGISTRY.get(name)
         if function is None:
             raise BdmtaError(f"{name}: the office knows no such call; is an older bdmta running? restart it")
-        return function(self._service.for_actor(actor), **arguments)
+        return function(self._service.for_actor(actor, grounds), **arguments)
 
     def publish(self) -> None:
         """Write the snapshot that edges read."""
@@ -74,10 +75,10 @@ def open_books(site: Site, clock: Clock, actor: str = "system") -> Books:
         raise
 
 
-def run_alone(site: Site, name: str, arguments: dict[str, Any], actor: str) -> Any:
+def run_alone(site: Site, name: str, arguments: dict[str, Any], actor: str, grounds: str = "") -> Any:
     """Do one call with no office running: lock, open, call, close."""
     books = open_books(site, SystemClock(), actor)
     try:
-        return books.call(name, arguments, actor)
+        return books.call(name, arguments, actor, grounds)
     finally:
         books.close()

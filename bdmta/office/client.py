@@ -12,6 +12,12 @@ from bdmta.office import wire
 from bdmta.site import Site
 
 _CONNECT_S = 5.0
+_grounds = [""]
+
+
+def remember_grounds(text: str) -> None:
+    """On what grounds this command acts (`--grounds`): goes with every call into the audit log."""
+    _grounds[0] = text
 
 
 def actor() -> str:
@@ -31,9 +37,9 @@ def call(site: Site, name: str, /, **arguments: Any) -> Any:
         except (FileNotFoundError, ConnectionRefusedError):
             from bdmta.office.calls import run_alone  # a running office spares the command these imports
 
-            return run_alone(site, name, arguments, actor())
+            return run_alone(site, name, arguments, actor(), _grounds[0])
         sock.settimeout(None)
-        sock.sendall(wire.request(name, arguments, actor()))
+        sock.sendall(wire.request(name, arguments, actor(), _grounds[0]))
         with sock.makefile("rb") as answers:
             return wire.unpack(answers.readline())
 

@@ -50,7 +50,7 @@ def quarantine_release(service: DirectoryService, *, entry_id: str) -> list[str]
         raise BdmtaError(f"{entry_id}: none of its recipients has a mailbox here: {', '.join(kept.recipients)}")
     commit(service).store_sync([Delivery(store.letter(entry_id), tuple(targets))])
     store.remove(entry_id)
-    service.note_act("quarantine release", entry_id)
+    service.note_act("quarantine.release", entry_id, after={"delivered_to": list(kept.recipients)})
     return list(kept.recipients)
 
 
@@ -58,9 +58,9 @@ def quarantine_release(service: DirectoryService, *, entry_id: str) -> list[str]
 def quarantine_drop(service: DirectoryService, *, entry_id: str) -> None:
     """Remove the letter for good."""
     store = _store(service)
-    store.entry(entry_id)
+    kept = store.entry(entry_id)
     store.remove(entry_id)
-    service.note_act("quarantine drop", entry_id)
+    service.note_act("quarantine.drop", entry_id, before={"sender": kept.sender, "recipients": list(kept.recipients)})
 
 
 def commit(service: DirectoryService) -> Commit:

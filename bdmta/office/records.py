@@ -1,8 +1,7 @@
-"""What is on record: acts of administrators (audit), and what policies refused (incidents); never content."""
+"""What is on record of what policies refused (incidents); never content."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import Any
 
@@ -11,18 +10,6 @@ from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
 
 _DAY_S = 86_400
-
-
-@call
-def audit_list(
-    service: DirectoryService, *, subject: str | None = None, limit_count: int = 1000
-) -> list[dict[str, Any]]:
-    """Acts upon the directory, queue and quarantine, the newest first; rows can be neither changed nor removed."""
-    return [
-        {"id": row.id, "at": service.local_time(row.at), "actor": row.actor, "action": row.action,
-         "subject": row.subject, "detail": json.loads(row.detail)}
-        for row in service.directory.audit(subject=subject, limit_count=limit_count)
-    ]  # fmt: skip
 
 
 @call

@@ -60,7 +60,9 @@ class Office:
                 asked = json.loads(line)
                 assert self._books is not None
                 answer = wire.result(
-                    await self._in_turn(self._books.call, asked["call"], asked["arguments"], asked["actor"])
+                    await self._in_turn(
+                        self._books.call, asked["call"], asked["arguments"], asked["actor"], asked.get("grounds", "")
+                    )
                 )
             except BdmtaError as error:
                 answer = wire.failure(error)

@@ -10,9 +10,10 @@ from bdmta.errors import BdmtaError, UsageError
 MAX_LINE_OCTETS = 256 * 1024 * 1024  # an import of 20,000 rows is some megabytes
 
 
-def request(call: str, arguments: dict[str, Any], actor: str) -> bytes:
-    """A call as a line."""
-    return json.dumps({"call": call, "arguments": arguments, "actor": actor}).encode() + b"\n"
+def request(call: str, arguments: dict[str, Any], actor: str, grounds: str = "") -> bytes:
+    """A call as a line. `actor` and `grounds`: for the audit log."""
+    asked = {"call": call, "arguments": arguments, "actor": actor, "grounds": grounds}
+    return json.dumps(asked).encode() + b"\n"
 
 
 def result(value: Any) -> bytes:

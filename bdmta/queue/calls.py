@@ -94,7 +94,7 @@ def queue_retry(service: DirectoryService, *, entry_id: str) -> list[str]:
                 replace(r, state={**r.state, "next_at": now}) if is_waiting(r) else r for r in entry.recipients
             )
             spool.update(replace(entry, recipients=recipients, more={**entry.more, RETRY_AT: now}), lock)
-    service.note_act("queue retry", entry_id)
+    service.note_act("queue.retry", entry_id, letters=len(ids))
     return ids
 
 
@@ -118,7 +118,10 @@ def _mark(service: DirectoryService, entry_id: str, *, is_to_be_held: bool) -> N
             raise BdmtaError(f"{entry_id}: is {'held already' if is_to_be_held else 'not held'}")
         more = {key: value for key, value in entry.more.items() if key != HELD}
         spool.update(replace(entry, more={**more, HELD: True} if is_to_be_held else more), lock)
-    service.note_act("queue hold" if is_to_be_held else "queue release", entry_id)
+    service.note_act(
+        "queue.hold" if is_to_be_held else "queue.release", entry_id, before={"held": not is_to_be_held},
+        after={"held": is_to_be_held},
+    )  # fmt: skip
 
 
 @call
@@ -133,9 +136,11 @@ def queue_drop(service: DirectoryService, *, entry_id: str) -> list[str]:
             writer.write([dropped_fact(entry, r, service.actor, service.clock.time()) for r in waiting])
         finally:
             writer.close()
-        service.note_act("queue drop", entry_id)
+        lost = [recipient.address for recipient in waiting]
+        before = {"sender": entry.sender, "recipients": lost[:20], "count": len(lost)}
+        service.note_act("queue.drop", entry_id, before=before)
         spool.remove(entry_id)
-    return [recipient.address for recipient in waiting]
+    return lost
 
 
 def _locked(spool: Spool, entry_id: str) -> EntryLock:

@@ -43,9 +43,15 @@ def forwarding_set(
     for name, text in (("absence_from", absence_from), ("absence_until", absence_until)):
         if text is not None:
             changes[name] = _moment(service, text)
+    was = read_forwarding(_path(service)).get(own, Forwarding())
     made = change_forwarding(_path(service), own, changes)
-    service.note_act("mailbox forwarding", own)
+    service.note_act("mailbox.forwarding", own, before=_on_record(was), after=_on_record(made))
     return _shown(service, own, made)
+
+
+def _on_record(settings: Forwarding) -> Json:
+    """What the audit log keeps: the text itself is its owner's."""
+    return {"forward": list(settings.forward), "keeps": settings.keeps, "has_absence": bool(settings.absence)}
 
 
 def _target(service: DirectoryService, own: str, text: str) -> str:

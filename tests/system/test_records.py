@@ -20,5 +20,5 @@ def test_audit_and_incidents(own_site):
     acts = site.json("audit", "list", "--subject", f"minhnv@{DOMAIN}")
     assert [act["action"] for act in acts][:1] == ["mailbox.suspended"]
     exported = site.run("audit", "export").stdout
-    assert exported.startswith("at,actor,action,subject,detail") and "mailbox.add" in exported
+    assert exported.startswith("at,actor,action,subject,grounds,before,after,detail") and "mailbox.add" in exported
     assert "hidden" not in exported + str(incident)

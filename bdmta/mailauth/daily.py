@@ -19,8 +19,6 @@ from storage.spool import Spool
 
 _DAY_S = 86_400
 _EVENTS = ("accepted", "refused")
-_LOOK_EVERY_S = 600.0
-_FIRST_HOUR = 1  # UTC: the facts of the day before have come in
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,35 +62,9 @@ def _rows(ledger_db: str, begin: int) -> dict[str, Counter[Row]]:
         ledger.close()
 
 
-class DailyReports:
-    """Sends yesterday's reports once a day while the office runs."""
-
-    def __init__(self, site: Site, clock: Clock, log: Any) -> None:
-        self._site = site
-        self._clock = clock
-        self._log = log
-        self._done = 0
-
-    async def run(self, stopping: asyncio.Event) -> None:
-        """Until `stopping`. A day that fails is tried again; what was sent is not sent twice, over restarts too."""
-        while not stopping.is_set():
-            await self.look()
-            try:
-                await asyncio.wait_for(stopping.wait(), _LOOK_EVERY_S)
-            except TimeoutError:
-                continue
-
-    async def look(self) -> None:
-        """Send what is due now."""
-        begin = yesterday(self._clock)
-        if begin == self._done or self._clock.now().astimezone(UTC).hour < _FIRST_HOUR:
-            return
-        try:
-            made = await reports_of(self._site, self._clock, begin, send=True)
-        except Exception:
-            self._log.error("DMARC reports not sent, they are tried again", exc_info=True)
-            return
-        self._done = begin
-        sent = sum(one.state == "sent" for one in made)
-        if sent:
-            self._log.info("DMARC reports sent", count=sent)
+async def send_daily(site: Site, clock: Clock, log: Any) -> None:
+    """Send yesterday's reports, those that were not sent yet; raises what made it fail, so that it is tried again."""
+    made = await reports_of(site, clock, yesterday(clock), send=True)
+    sent = sum(one.state == "sent" for one in made)
+    if sent:
+        log.info("DMARC reports sent", count=sent)

@@ -10,11 +10,7 @@ from bdmta.clock import Clock, SystemClock
 from bdmta.directory.calls import REGISTRY
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
-from bdmta.office import (
-    audit,  # noqa: F401 - enters its own calls, as do those below
-    quarantine,
-    records,  # noqa: F401
-)
+from bdmta.office import audit, quarantine, records  # noqa: F401 - enter their own calls, as do those below
 from bdmta.queue import calls as queue_calls  # noqa: F401 - enters its own calls
 from bdmta.queue import calls_forwarding  # noqa: F401 - enters its own calls
 from bdmta.site import Site
@@ -43,10 +39,6 @@ class Books:
         """Take what edges have written into the ledger, each fact once."""
         if self._service.ledger is not None:
             self._service.ledger.import_files(self._service.facts_dir)
-
-    def chores(self, site: Site) -> None:
-        """What is due once a day: quarantine's digest and expiry."""
-        quarantine.daily(self._service, site)
 
     def close(self) -> None:
         """Close the databases and give the lock back."""

@@ -11,7 +11,6 @@ from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
 from bdmta.message.write import compose_text, date
 from bdmta.quarantine import HELD, Kept, QuarantineStore
-from bdmta.site import Site
 from storage.commit import Commit, Delivery, Target
 from storage.files import write_durable
 from storage.letter import Letter
@@ -73,31 +72,21 @@ def commit(service: DirectoryService) -> Commit:
     )
 
 
-def daily(service: DirectoryService, site: Site) -> None:
-    """Once a day, at the digest's hour: tell whom letters are held for, and remove what is too old.
+@call
+def quarantine_daily(service: DirectoryService, *, keep_days: int, marker: str) -> None:
+    """Once a day: tell whom letters are held for, and remove what is older than `keep_days`.
 
-    The day is noted before anybody is told, so that a restart tells nobody twice.
+    That it was done (the time of the file `marker`) is noted before anybody is told, so that nobody is told twice.
     """
-    settings = site.config.quarantine
-    local = service.clock.now().astimezone(ZoneInfo(service.timezone))
-    marker = os.path.join(site.state_dir, "quarantine-digest")
-    if local.hour < settings.digest_hour or _read(marker) == local.date().isoformat():
-        return
+    now = service.clock.time()
     store = _store(service)
-    since = _told_at(marker, service.clock.time())
-    write_durable(marker, local.date().isoformat().encode())
-    texts = digests(list(store.entries()), since, postmaster=service.postmaster, days=settings.keep_days)
+    since = _told_at(marker, now)
+    write_durable(marker, service.clock.now().isoformat().encode())
+    os.utime(marker, (now, now))
+    texts = digests(list(store.entries()), since, postmaster=service.postmaster, days=keep_days)
     for address, text in texts.items():
         _tell(service, address, text)
-    store.expire(service.clock.time() - settings.keep_days * 86_400)
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="ascii") as file:
-            return file.read(32)
-    except FileNotFoundError:
-        return ""
+    store.expire(now - keep_days * 86_400)
 
 
 def _told_at(marker: str, now: float) -> float:

@@ -10,9 +10,10 @@ from typing import Any
 
 from bdmta.clock import Clock
 from bdmta.errors import BdmtaError
-from bdmta.mailauth.daily import DailyReports
 from bdmta.office import wire
 from bdmta.office.calls import Books, open_books
+from bdmta.office.duties import Desk, duties
+from bdmta.office.timetable import Timetable, timetable_path
 from bdmta.site import Site
 from bdmta.tasks import Tasks
 
@@ -43,10 +44,13 @@ class Office:
         )
         os.chmod(self._site.office_socket, 0o600)
         self._tasks.start(self._import_facts(), "import facts")
-        config = self._site.config
-        if config.dmarc.reports and config.dns.servers:
-            reports = DailyReports(self._site, self._clock, self._log)
-            self._tasks.start(reports.run(self._stopping), "dmarc reports")
+        desk = Desk(self._site, self._clock, self._log, self._ask)
+        timetable = Timetable(duties(desk), timetable_path(self._site.data_dir), self._clock, self._tasks, self._log)
+        self._tasks.start(timetable.run(self._stopping), "timetable")
+
+    async def _ask(self, name: str, **arguments: Any) -> Any:
+        assert self._books is not None
+        return await self._in_turn(self._books.call, name, arguments, "system")
 
     async def _in_turn(self, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._one_writer, function, *arguments)
@@ -82,7 +86,6 @@ class Office:
         while True:
             try:
                 await self._in_turn(self._books.import_facts)
-                await self._in_turn(self._books.chores, self._site)
             except Exception:
                 self._log.error("facts not imported, they wait in their files", exc_info=True)
             if self._stopping.is_set():

@@ -24,7 +24,7 @@ from bdmta.mailauth.aggregate import (
     rows_of,
     unpacked,
 )
-from bdmta.mailauth.daily import DailyReports
+from bdmta.mailauth.daily import send_daily
 from bdmta.mailauth.received_report import reports_in
 from bdmta.mailauth.reporting import DailyReport, Reporter
 from bdmta.mailauth.results import AuthResults, DkimResult, DmarcResult, Result, SpfResult, as_detail
@@ -168,13 +168,12 @@ def test_the_office_sends_yesterdays_reports_once_a_day(tmp_path: Path) -> None:
             ledger = Ledger.open(site.ledger_db)
             ledger.import_files(site.facts_dir)
             ledger.close()
-            daily, spool = DailyReports(site, clock, structlog.get_logger()), Spool(site.queue_dir, clock)
-            await daily.look()
+            spool = Spool(site.queue_dir, clock)
+            await send_daily(site, clock, structlog.get_logger())
             before = len(list(spool.list()))  # the day is not over
             clock.advance(5 * 3600)
-            await daily.look()
-            await daily.look()
-            await DailyReports(site, clock, structlog.get_logger()).look()  # after a restart
+            await send_daily(site, clock, structlog.get_logger())
+            await send_daily(site, clock, structlog.get_logger())
             return before, len(list(spool.list()))
 
     assert asyncio.run(main()) == (0, 1)

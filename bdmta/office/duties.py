@@ -1,0 +1,54 @@
+"""Every duty of the office's timetable, in one list. A new one is a line in `duties`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+from zoneinfo import ZoneInfo
+
+from apscheduler.triggers.cron import CronTrigger
+
+from bdmta.clock import Clock
+from bdmta.mailauth.daily import send_daily
+from bdmta.office import errand
+from bdmta.office.timetable import Duty, Trigger
+from bdmta.site import Site
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a duty works with."""
+
+    site: Site
+    clock: Clock
+    log: Any
+    ask: Callable[..., Awaitable[Any]]
+    """`await ask(CALL, **arguments)`: one registered call (`bdmta.directory.registry`) in the one writer's turn; it
+    holds up every other command, so it is for what takes a second at most."""
+
+    async def errand(self, *words: str) -> str:
+        """What `bdmta WORDS` prints, run in a process of its own; BdmtaError with what it said when it fails."""
+        return await errand.run(self.site.config_path, words)
+
+    def at(self, *, zone: str = "", **fields: Any) -> Trigger:
+        """A trigger in the site's time zone (or `zone`): `at(hour=7)`, `at(day=1, hour=8)`, `at(minute="*/15")`.
+
+        What is finer than the finest field given is 0 (APScheduler's CronTrigger).
+        """
+        return cast(Trigger, CronTrigger(timezone=ZoneInfo(zone or self.site.config.clock.timezone), **fields))
+
+
+def duties(desk: Desk) -> list[Duty]:
+    """What this site does by calendar."""
+    config = desk.site.config
+    marker = os.path.join(desk.site.state_dir, "quarantine-digest")
+    digest = partial(desk.ask, "quarantine_daily", keep_days=config.quarantine.keep_days, marker=marker)
+    found = [Duty("quarantine-digest", desk.at(hour=config.quarantine.digest_hour), digest)]
+    if config.dmarc.reports and config.dns.servers:
+        # An hour into the day (UTC), when the facts of the day before have come in.
+        send = partial(send_daily, desk.site, desk.clock, desk.log)
+        found.append(Duty("dmarc-reports", desk.at(hour=1, zone="UTC"), send, jitter_s=1200, retry_s=600))
+    return found

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from bdmta.auth import Login
 from bdmta.chain import Ruling
 from bdmta.delivery import Placed
 from bdmta.envelope import Envelope
 from bdmta.mailauth.results import AuthResults, as_detail
 from bdmta.message import Message
-from bdmta.policy import Stage
+from bdmta.policy import Account, Stage
 
 Fact = Mapping[str, Any]
 _DMARC = "dmarc"  # the step's name in the chain
@@ -41,9 +42,21 @@ def fact(envelope: Envelope, event: str, message: Message | None, **detail: Any)
             "direction": str(envelope.direction),
             "ip": envelope.remote_ip,
             "account": envelope.account.address if envelope.account is not None else None,
+            **_device(envelope.account),
             **detail,
         },
     }
+
+
+def login_fact(login: Login, protocol: str, remote_ip: str, at: float) -> Fact:
+    """Somebody logged in by `smtp` or `web`. Not called `login`, which is what opening a mailbox is (Điều 14)."""
+    detail = {"protocol": protocol, "ip": remote_ip, **login.detail()}
+    return {"at": at, "event": f"login-{protocol}", "recipient": login.account.address, "detail": detail}
+
+
+def _device(account: Account | None) -> dict[str, str]:
+    """Whose act it is where several people enter a mailbox."""
+    return {"device": account.device, "holder": account.holder} if account is not None and account.device else {}
 
 
 def _origin(auth: AuthResults | None, applied: str) -> dict[str, Any]:
@@ -70,6 +83,7 @@ def refusal_facts(
                 "direction": str(facts.direction), "ip": facts.remote_ip, "policy": ruling.refused_by,
                 "stage": stage.name.lower(), "verdict": ruling.verdict, "findings": findings,
                 "account": facts.account.address if facts.account is not None else None,
+                **_device(facts.account),
                 **_origin(facts.auth, "reject" if ruling.refused_by == _DMARC else "none"),
             },
         }

@@ -77,12 +77,18 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """Who has authenticated. `may_send_as` holds the addresses (in lower case) that belong to the login."""
+    """Who has authenticated. `may_send_as` holds the addresses (in lower case) that belong to the login.
+
+    `device`, `holder`: which application password it was, and whose in a mailbox that several people enter; "" is the
+    mailbox's own password.
+    """
 
     address: str
     kind: str
     agency: str | None
     may_send_as: frozenset[str]
+    device: str = ""
+    holder: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

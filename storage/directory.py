@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -157,9 +157,33 @@ class Directory:
     def app_passwords(self, address: str) -> list[AppPassword]:
         """The application passwords of a mailbox, without their secrets."""
         rows = self._rows(
-            "SELECT id, address, label, hint, created_at FROM app_passwords WHERE address = ? ORDER BY id", address
+            "SELECT id, address, label, hint, created_at, scope, holder, last_used_at, last_used_from"
+            " FROM app_passwords WHERE address = ? ORDER BY id",
+            address,
         )
         return [AppPassword(**row) for row in rows]
+
+    def acts_for(self, delegate: str) -> tuple[str, ...]:
+        """The addresses (agency mailboxes, aliases, groups) that this mailbox may act for."""
+        rows = self._rows("SELECT address FROM delegates WHERE delegate = ? ORDER BY address", delegate)
+        return tuple(row["address"] for row in rows)
+
+    def logins_seen(self) -> int:
+        """The number of the last fact whose login was taken into the application passwords' last use; 0: none yet."""
+        rows = self._rows("SELECT fact FROM logins_seen")
+        return int(rows[0]["fact"]) if rows else 0
+
+    def note_logins(self, fact: int, uses: Mapping[int, tuple[str, str]]) -> None:
+        """Keep when (ISO 8601) and from where each application password, by its id, was used last. No act of anybody.
+
+        `fact`: the ledger's number up to which this holds.
+        """
+        with transaction(self._database) as conn:
+            conn.executemany(
+                "UPDATE app_passwords SET last_used_at = ?, last_used_from = ? WHERE id = ?",
+                [(at, where, number) for number, (at, where) in uses.items()],
+            )
+            conn.execute("INSERT OR REPLACE INTO logins_seen VALUES (1, ?)", (fact,))
 
     def retired(self) -> list[Retired]:
         """The addresses at rest."""

@@ -13,7 +13,7 @@ from storage import audit
 from storage import directory_names as names
 from storage.clock import Clock
 from storage.directory_agencies import AgencyChange, refuse_agency_name
-from storage.directory_rows import KINDS, Mailbox, Status
+from storage.directory_rows import KINDS, SCOPES, Mailbox, Status
 from storage.errors import Conflict, Invalid, NotFound
 
 TARGET_COUNT_MAX = 20_000
@@ -66,7 +66,7 @@ class Change:
         _check_fields(mailbox)
         if mailbox.kind == "person" and mailbox.address != postmaster:
             names.refuse_role_name(mailbox.address, postmaster)
-        made = replace(mailbox, created_at=self._at, status_at=self._at)
+        made = replace(mailbox, created_at=self._at, status_at=self._at, password_at=self._at)
         if mailbox.kind == "person":
             refuse_agency_name(self._conn, made.address)
         names.claim(self._conn, made.address, "mailbox", self._at)
@@ -92,8 +92,8 @@ class Change:
         """Give a mailbox another password."""
         row = self._open_row(address)
         self._conn.execute(
-            "UPDATE mailboxes SET password_hash = ?, must_change = ? WHERE address = ?",
-            (password_hash, int(must_change), address),
+            "UPDATE mailboxes SET password_hash = ?, must_change = ?, password_at = ? WHERE address = ?",
+            (password_hash, int(must_change), self._at, address),
         )
         was = {"has_password": row["password_hash"] is not None, "must_change": bool(row["must_change"])}
         self._note(
@@ -115,7 +115,7 @@ class Change:
         if row["status"] == status:
             raise Conflict(f"{address}: is {status} already, since {row['status_at'][:10]}")
         if status == "closed":
-            self._conn.execute("DELETE FROM app_passwords WHERE address = ?", (address,))
+            self._conn.execute("DELETE FROM app_passwords WHERE address = ? OR holder = ?", (address, address))
             self._conn.execute("DELETE FROM delegates WHERE delegate = ?", (address,))
         self._conn.execute(
             "UPDATE mailboxes SET status = ?, status_at = ? WHERE address = ?", (status, self._at, address)
@@ -187,12 +187,24 @@ class Change:
         found = self._conn.execute("DELETE FROM delegates WHERE address = ? AND delegate = ?", (address, delegate))
         if not found.rowcount:
             raise NotFound(f"{delegate}: does not act for {address}; nothing to remove")
+        self._conn.execute("DELETE FROM app_passwords WHERE address = ? AND holder = ?", (address, delegate))
         self._note("delegate.remove", address, before={"delegate": delegate})
 
-    def add_app_password(self, address: str, label: str, secret_hash: str, hint: str) -> None:
-        """Give a mailbox one more password, for the programme that `label` names."""
+    def add_app_password(
+        self, address: str, label: str, secret_hash: str, hint: str, *, scope: Sequence[str] = (), holder: str = ""
+    ) -> None:
+        """Give a mailbox one more password, for the device that `label` names and the person that `holder` names.
+
+        A holder that is an address is a mailbox here; what is closed or suspended there opens nothing here.
+        """
         _check_text(address, "label", label)
+        _check_text(address, "holder", holder)
+        if wrong := sorted(set(scope) - set(SCOPES)):
+            raise Invalid(f"{address}: {wrong[0]!r} is no scope; known are {', '.join(SCOPES)}")
+        if "@" in holder:
+            self._open_row(holder)
         self._open_row(address)
+        kept_scope = "" if set(scope) >= set(SCOPES) else ",".join(one for one in SCOPES if one in scope)
         held = self._conn.execute("SELECT label FROM app_passwords WHERE address = ?", (address,)).fetchall()
         if (label,) in held:
             raise Conflict(f"{address}: has an application password called {label!r} already; remove it first")
@@ -200,16 +212,22 @@ class Change:
             raise Conflict(f"{address}: has {len(held)} application passwords; remove one first")
         self._insert(
             "app_passwords",
-            {"address": address, "label": label, "secret_hash": secret_hash, "hint": hint, "created_at": self._at},
-        )
-        self._note("app-password.add", address, after={"label": label})
+            {
+                "address": address, "label": label, "secret_hash": secret_hash, "hint": hint, "created_at": self._at,
+                "scope": kept_scope, "holder": holder,
+            },
+        )  # fmt: skip
+        self._note("app-password.add", address, after={"label": label, "scope": kept_scope or "all", "holder": holder})
 
     def remove_app_password(self, address: str, label: str) -> None:
         """Withdraw an application password."""
-        found = self._conn.execute("DELETE FROM app_passwords WHERE address = ? AND label = ?", (address, label))
-        if not found.rowcount:
+        where, values = "address = ? AND label = ?", (address, label)
+        row = self._conn.execute(f"SELECT holder, scope FROM app_passwords WHERE {where}", values).fetchone()  # noqa: S608
+        if row is None:
             raise NotFound(f"{address}: has no application password called {label!r}")
-        self._note("app-password.remove", address, before={"label": label})
+        self._conn.execute(f"DELETE FROM app_passwords WHERE {where}", values)  # noqa: S608
+        before = {"label": label, "holder": row[0], "scope": row[1] or "all"}
+        self._note("app-password.remove", address, before=before)
 
     def release(self, address: str) -> None:
         """End the rest of a retired address before its time."""

@@ -9,6 +9,8 @@ Kind = Literal["person", "agency"]
 Status = Literal["active", "suspended", "closed"]
 
 KINDS: tuple[Kind, ...] = ("person", "agency")
+SCOPES = ("imap", "pop3", "smtp")
+"""What an application password can open."""
 
 Level = Literal["province", "district", "commune", "unit"]
 LEVELS: tuple[Level, ...] = ("province", "district", "commune", "unit")
@@ -37,6 +39,7 @@ class Mailbox:
     created_at: str = ""
     status_at: str = ""
     published: bool = False
+    password_at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +82,21 @@ class Agency:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppPassword:
-    """A password that one programme of its owner uses; only its last four characters can be seen again."""
+    """A password of one device; only its last four characters can be seen again.
+
+    `scope`: the protocols it opens, parted by commas; "" is all. `holder`: whose it is in a mailbox that several
+    people enter: an address here, or a name; "" is the mailbox's own person. `last_used_from`: protocol and address.
+    """
 
     id: int
     address: str
     label: str
     hint: str
     created_at: str
+    scope: str = ""
+    holder: str = ""
+    last_used_at: str = ""
+    last_used_from: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,6 +140,27 @@ class Ledger:
         )
         return ({**row, "detail": json.loads(row["detail"])} for row in rows)
 
+    def logins(self, address: str, *, limit_count: int = 20) -> list[dict[str, Any]]:
+        """The newest logins to a mailbox, the newest first: at, event, detail (protocol, ip, device, holder)."""
+        rows = self._database.query(
+            "SELECT f.at, f.event, f.detail FROM parties p JOIN facts f ON f.id = p.fact"
+            " WHERE p.address = ? AND f.event IN ('login', 'login-smtp', 'login-web') ORDER BY p.fact DESC LIMIT ?",
+            (_key(address), limit_count),
+        )
+        return [{**row, "detail": json.loads(row["detail"])} for row in rows]
+
+    def app_uses(self, after: int) -> tuple[int, dict[int, tuple[float, str]]]:
+        """The newest fact's number, and of each application password that logged in after fact `after`, by its id: when
+        last, and from where (protocol and address).
+        """
+        newest = int(self._database.conn.execute("SELECT coalesce(max(id), 0) FROM facts").fetchone()[0])
+        rows = self._database.conn.execute(
+            "SELECT at, json_extract(detail, '$.app'), json_extract(detail, '$.protocol'), json_extract(detail, '$.ip')"
+            " FROM facts WHERE id > ? AND id <= ? AND event IN ('login', 'login-smtp', 'login-web') ORDER BY id",
+            (after, newest),
+        )
+        return newest, {int(app): (at, f"{protocol} {ip}") for at, app, protocol, ip in rows if isinstance(app, int)}
+
     def count(self) -> int:
         """How many facts there are."""
         return int(self._database.conn.execute("SELECT count(*) FROM facts").fetchone()[0])

@@ -109,9 +109,23 @@ CREATE TABLE agencies (
 CREATE INDEX agencies_parent ON agencies (parent);
 """
 
-DIRECTORY_LAYOUTS: tuple[Layout, ...] = (_LAYOUT_1, _LAYOUT_2, chain_existing)
+# Initial passwords that end; application passwords with a scope, a holder and their last use.
+_APP_PASSWORDS = """
+ALTER TABLE mailboxes ADD COLUMN password_at TEXT NOT NULL DEFAULT '';
+UPDATE mailboxes SET password_at = strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now') WHERE must_change;
 
-SNAPSHOT_LAYOUT = 1
+ALTER TABLE app_passwords ADD COLUMN scope TEXT NOT NULL DEFAULT '';   -- imap,smtp; empty: all
+ALTER TABLE app_passwords ADD COLUMN holder TEXT NOT NULL DEFAULT '';  -- whose it is, where not the mailbox's own
+ALTER TABLE app_passwords ADD COLUMN last_used_at TEXT NOT NULL DEFAULT '';
+ALTER TABLE app_passwords ADD COLUMN last_used_from TEXT NOT NULL DEFAULT '';
+CREATE INDEX app_passwords_holder ON app_passwords (holder) WHERE holder <> '';
+
+CREATE TABLE logins_seen (id INTEGER PRIMARY KEY CHECK (id = 1), fact INTEGER NOT NULL) STRICT;
+"""
+
+DIRECTORY_LAYOUTS: tuple[Layout, ...] = (_LAYOUT_1, _LAYOUT_2, chain_existing, _APP_PASSWORDS)
+
+SNAPSHOT_LAYOUT = 2
 SNAPSHOT_TABLES = """
 CREATE TABLE snapshot.meta (generation INTEGER NOT NULL, postmaster TEXT NOT NULL);
 CREATE TABLE snapshot.domains (name TEXT PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID;
@@ -123,7 +137,8 @@ CREATE TABLE snapshot.entries (
 ) WITHOUT ROWID;
 CREATE TABLE snapshot.credentials (
   address TEXT PRIMARY KEY, status TEXT NOT NULL, password_hash TEXT, must_change INTEGER NOT NULL,
-  app_passwords TEXT NOT NULL
+  password_at TEXT NOT NULL,
+  app_passwords TEXT NOT NULL       -- [[id, hash, label, holder, scope], …]
 ) WITHOUT ROWID;
 CREATE TABLE snapshot.senders (address TEXT PRIMARY KEY, may_send_as TEXT NOT NULL) WITHOUT ROWID;
 """
@@ -138,8 +153,12 @@ SNAPSHOT_ROWS = (
     "INSERT INTO snapshot.entries (address, type, name, owner, targets) SELECT g.address, 'group', g.name, g.owner,"
     " (SELECT json_group_array(target) FROM"
     " (SELECT target FROM main.targets t WHERE t.address = g.address ORDER BY position)) FROM main.groups g",
-    "INSERT INTO snapshot.credentials SELECT address, status, password_hash, must_change, '[]' FROM main.mailboxes"
-    " WHERE status <> 'closed' ORDER BY address",
-    "UPDATE snapshot.credentials SET app_passwords = (SELECT json_group_array(secret_hash) FROM main.app_passwords p"
-    " WHERE p.address = snapshot.credentials.address) WHERE address IN (SELECT address FROM main.app_passwords)",
+    "INSERT INTO snapshot.credentials SELECT address, status, password_hash, must_change, password_at, '[]'"
+    " FROM main.mailboxes WHERE status <> 'closed' ORDER BY address",
+    # that of a holder who is suspended or gone opens nothing
+    "UPDATE snapshot.credentials SET app_passwords ="
+    " (SELECT json_group_array(json_array(p.id, p.secret_hash, p.label, p.holder, p.scope)) FROM main.app_passwords p"
+    " WHERE p.address = snapshot.credentials.address AND (instr(p.holder, '@') = 0 OR p.holder IN"
+    " (SELECT address FROM main.mailboxes WHERE status = 'active')))"
+    " WHERE address IN (SELECT address FROM main.app_passwords)",
 )

@@ -24,7 +24,7 @@ from bdmta.office.client import call
 app = typer.Typer()
 app_password = typer.Typer(no_args_is_help=True)
 delegate = typer.Typer(no_args_is_help=True)
-app.add_typer(app_password, name="app-password", help="Passwords of single programmes.")
+app.add_typer(app_password, name="app-password", help="Passwords of single devices.")
 app.add_typer(delegate, name="delegate", help="Who may act for an agency's mailbox, an alias or a group.")
 
 AddressArgument: TypeAlias = Annotated[str, typer.Argument(metavar="ADDRESS")]
@@ -192,11 +192,16 @@ def close(
 @administers
 def app_password_add(
     address: AddressArgument,
-    label: Annotated[str, typer.Option(help="Which programme: phone.")],
+    label: Annotated[str, typer.Option("--label", "--name", help="Which device: phone.")],
+    scope: Annotated[str, typer.Option(metavar="LIST", help="What it opens: some of imap,pop3,smtp, or all.")] = "all",
+    holder: Annotated[
+        str, typer.Option(metavar="WHO", help="Whose it is in an agency's mailbox: an address here, or a name.")
+    ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Make a password for one programme and print it once."""
-    made = call(current_site(), "app_password_add", address=address, label=label)
+    """Make a password for one device and print it once; each clerk of an agency's mailbox has one of their own."""
+    wanted = [] if scope == "all" else [one.strip() for one in scope.split(",") if one.strip()]
+    made = call(current_site(), "app_password_add", address=address, label=label, scope=wanted, holder=holder)
     if json:
         print_json(made)
         return
@@ -206,20 +211,29 @@ def app_password_add(
 
 @app_password.command("list")
 def app_password_list(address: AddressArgument, json: JsonOption = False) -> None:
-    """List application passwords: label, last four characters, age."""
+    """List application passwords: whose, for what, how old, when and from where last used."""
     found = call(current_site(), "app_password_list", address=address)
     if json:
         print_json(found)
         return
-    print_table(("label", "ends in", "made"), ((one["label"], one["hint"], one["created_at"]) for one in found))
+    columns = ("label", "holder", "scope", "ends in", "made", "last used", "from")
+    print_table(
+        columns,
+        (
+            (one["label"], one["holder"], ",".join(one["scope"]), one["hint"], one["created_at"], one["last_used_at"],
+             one["last_used_from"])
+            for one in found
+        ),
+    )  # fmt: skip
 
 
-@app_password.command("remove")
+@app_password.command("remove", hidden=True)
+@app_password.command("revoke")
 @administers
-def app_password_remove(address: AddressArgument, label: Annotated[str, typer.Option()]) -> None:
-    """Withdraw an application password."""
+def app_password_revoke(address: AddressArgument, label: Annotated[str, typer.Option("--label", "--name")]) -> None:
+    """Take an application password back; sessions that it opened end."""
     call(current_site(), "app_password_remove", address=address, label=label)
-    say(f"{address}: application password {label!r} removed")
+    say(f"{address}: application password {label!r} revoked")
 
 
 @delegate.command("add")

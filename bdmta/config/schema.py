@@ -338,6 +338,12 @@ class Auth(Table):
         "How long a verified login is remembered, in seconds; a change or suspension drops it at once.",
         le=3600,
     )
+    initial_password_days: Count = setting(
+        7,
+        "How long a password that was generated for somebody opens the mail before it is changed on the page, in days; "
+        "0: it opens that page only.",
+        le=365,
+    )
 
 
 class Queue(Table):

@@ -20,7 +20,7 @@ from bdmta.directory.registry import REGISTRY as REGISTRY
 from bdmta.directory.registry import Json, call
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError, UsageError
-from storage.directory_rows import Mailbox
+from storage.directory_rows import SCOPES, Mailbox
 
 APP_PASSWORD_SIGNS = 20  # 100 bits; the four that stay visible leave 80
 
@@ -165,27 +165,42 @@ def renew_hash(service: DirectoryService, *, address: str, renewed: str, was: st
 
 
 @call
-def app_password_add(service: DirectoryService, *, address: str, label: str) -> Json:
-    """A new application password: in the answer, and never to be seen again."""
+def app_password_add(
+    service: DirectoryService, *, address: str, label: str, scope: list[str] | None = None, holder: str = ""
+) -> Json:
+    """A new application password of 100 bits: in the answer, and never to be seen again.
+
+    `scope`: some of imap, pop3, smtp; none is all. `holder`: whose it is in a mailbox that several people enter, an
+    address here or a name.
+    """
     own, secret = service.own_address(address), generate(APP_PASSWORD_SIGNS)
+    who = service.own_address(holder) if "@" in holder else " ".join(holder.split())
+    if wrong := sorted(set(scope or ()) - set(SCOPES)):
+        raise UsageError(f"{wrong[0]}: an application password opens {', '.join(SCOPES)}")
     with service.change() as change:
-        change.add_app_password(own, label, service.passwords.hash_generated(secret), secret[-4:])
-    return {"address": own, "label": label, "password": secret}
+        hashed = service.passwords.hash_generated(secret)
+        change.add_app_password(own, label, hashed, secret[-4:], scope=scope or (), holder=who)
+    return {"address": own, "label": label, "password": secret, "scope": sorted(scope or SCOPES), "holder": who}
 
 
 @call
 def app_password_list(service: DirectoryService, *, address: str) -> list[Json]:
-    """Label, last four characters and age of each application password."""
+    """Label, holder, scope, last four characters, age and last use of each application password."""
     mailbox = service.directory.mailbox(service.own_address(address))
     return [
-        {"label": app.label, "hint": app.hint, "created_at": service.local_time(app.created_at)}
+        {
+            "label": app.label, "holder": app.holder, "scope": app.scope.split(",") if app.scope else list(SCOPES),
+            "hint": app.hint, "created_at": service.local_time(app.created_at),
+            "last_used_at": service.local_time(app.last_used_at) if app.last_used_at else None,
+            "last_used_from": app.last_used_from or None,
+        }
         for app in service.directory.app_passwords(mailbox.address)
-    ]
+    ]  # fmt: skip
 
 
 @call
 def app_password_remove(service: DirectoryService, *, address: str, label: str) -> None:
-    """Withdraw an application password."""
+    """Revoke an application password: from now on it opens nothing, and what it has opened ends."""
     own = service.own_address(address)
     with service.change() as change:
         change.remove_app_password(own, label)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from bdmta.directory.foreign_hash import verify_foreign
-from bdmta.directory.snapshot import Credentials
+from bdmta.directory.snapshot import AppSecret, Credentials
 from bdmta.errors import BdmtaError
 
 # Measured at 48 ms of CPU on the reference machine (two slow cores); RFC 9106 §4 with less memory, more passes.
@@ -47,10 +47,14 @@ class PasswordRefused(BdmtaError):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """`ok`: it is the password. `renew`: and it should be kept under a better hash now (`hash_password`)."""
+    """`ok`: it is the password. `renew`: and it should be kept under a better hash now (`hash_password`).
+
+    `app`: it is this application password, not the mailbox's own.
+    """
 
     ok: bool
     renew: bool = False
+    app: AppSecret | None = None
 
 
 def check_policy(password: str, address: str = "") -> None:
@@ -180,9 +184,9 @@ class Passwords:
         """
         if credentials is None:
             return self.dummy_verify(given)
-        for stored in credentials.app_password_hashes:
-            if self._verify_generated(stored, given):
-                return Verified(True)
+        for app in credentials.app_passwords:
+            if self._verify_generated(app.hash, given):
+                return Verified(True, app=app)
         stored_own = credentials.password_hash
         if stored_own is None:
             return self.dummy_verify(given)

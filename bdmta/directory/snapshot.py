@@ -56,14 +56,32 @@ Entry = MailboxEntry | AliasEntry | GroupEntry
 
 
 @dataclass(frozen=True, slots=True)
+class AppSecret:
+    """One application password: its hash, which device, whose (where not the mailbox's own), for which protocols.
+
+    No `scope` is all.
+    """
+
+    id: int
+    hash: str
+    label: str = ""
+    holder: str = ""
+    scope: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login is checked against. `password_hash` is None for one who has no password yet."""
+    """What a login is checked against. `password_hash` is None for one who has no password yet.
+
+    `must_change`: the password is an initial one, given at `password_at` (ISO 8601).
+    """
 
     address: str
     status: Status
     password_hash: str | None
-    app_password_hashes: tuple[str, ...]
+    app_passwords: tuple[AppSecret, ...]
     must_change: bool
+    password_at: str = ""
 
 
 class Snapshot:
@@ -152,11 +170,16 @@ class Snapshot:
         """What a login to this mailbox is checked against; None where there is none, or it is closed. Never cached."""
         key = _key(address)
         row = self._conn.execute(
-            "SELECT status, password_hash, app_passwords, must_change FROM credentials WHERE address = ?", (key,)
+            "SELECT status, password_hash, app_passwords, must_change, password_at FROM credentials WHERE address = ?",
+            (key,),
         ).fetchone()
         if row is None:
             return None
-        return Credentials(key, row[0], row[1], tuple(json.loads(row[2])), bool(row[3]))
+        apps = tuple(
+            AppSecret(number, kept, label, holder, frozenset(filter(None, scope.split(","))))
+            for number, kept, label, holder, scope in json.loads(row[2])
+        )
+        return Credentials(key, row[0], row[1], apps, bool(row[3]), row[4])
 
     def _read(self, key: str) -> Entry | None:
         row = self._conn.execute(

@@ -14,6 +14,7 @@ async def idle(session: Session, cursor: Cursor) -> bytes:
     session.push_alerts()
     session.last_letter = None
     while not session.wire.has_line():
+        session.check_login()
         await session.refresh()
         session.tell_changes(expunge=True)
         await session.wire.flush()

@@ -134,6 +134,8 @@ async def _log_in(session: Session, user: str, password: str) -> bytes:
         session.failures += 1
         if session.failures >= server.settings.max_failures:
             raise Bye("Too many wrong passwords")
+        if found.told:
+            raise No(f"[EXPIRED] {found.told}")  # RFC 5530 §3
         raise No("[AUTHENTICATIONFAILED] Wrong user or password")
     address = found.account.address
     if server.accounts[address] >= server.settings.sessions_per_account and not server.settings.trusts(
@@ -141,7 +143,7 @@ async def _log_in(session: Session, user: str, password: str) -> bytes:
     ):
         raise No("[LIMIT] Too many sessions of this account")
     server.accounts[address] += 1
-    session.account = address
+    session.account, session.login = address, found
     try:
         session.mailbox = await session.run(server.mailboxes.mailbox, *server.mail.locate(address))
     except StoreError as error:

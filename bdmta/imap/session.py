@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from bdmta.auth import Login
 from bdmta.imap.capability import VERB_NEEDS, capabilities
 from bdmta.imap.errors import Bye, Gone, No, no_of
 from bdmta.imap.frame import Announced, Bounds
@@ -95,8 +96,8 @@ class Session:
     """States of RFC 3501 §3: `mailbox` None is not authenticated, `view` None nothing selected."""
 
     __slots__ = (
-        "account", "alerts", "bad_count", "closing", "commands", "condstore", "failures", "last_letter", "mailbox",
-        "read_told_at", "server", "tag", "utf8", "view", "wire", "withheld",
+        "account", "alerts", "bad_count", "closing", "commands", "condstore", "failures", "last_letter", "login",
+        "mailbox", "read_told_at", "server", "tag", "utf8", "view", "wire", "withheld",
     )  # fmt: skip
 
     def __init__(self, server: ImapServer, wire: Wire, commands: Commands) -> None:
@@ -104,6 +105,7 @@ class Session:
         self.commands = commands
         self.wire = wire
         self.account = ""
+        self.login: Login | None = None
         self.mailbox: Mailbox | None = None
         self.view: View | None = None
         self.condstore = False  # told of mod-sequences from now on (RFC 7162 §3.1)
@@ -173,7 +175,8 @@ class Session:
 
     def fact(self, event: str, **detail: Any) -> None:
         """One line for the ledger: who did what, never what a letter says (Điều 14, contract 11)."""
-        detail = {"protocol": "imap", "ip": self.wire.remote_ip, **detail}
+        who = self.login.detail() if self.login is not None else {}
+        detail = {"protocol": "imap", "ip": self.wire.remote_ip, **who, **detail}
         try:
             self.server.facts.write(
                 [{"at": self.server.clock.time(), "event": event, "recipient": self.account, "detail": detail}]
@@ -187,6 +190,11 @@ class Session:
         if count and now - self.read_told_at >= _READ_FACT_S:
             self.read_told_at = now
             self.fact("read", folder=view.box.name, count=count)
+
+    def check_login(self) -> None:
+        """Bye once the password was changed or revoked, or the mailbox suspended."""
+        if self.login is not None and not self.login.holds():
+            raise Bye("The login is no longer valid")
 
     # -- what changed
 
@@ -262,6 +270,7 @@ class Session:
     async def append(self, announced: Announced) -> None:
         """Answer an APPEND, whose letter is still to come. Raises Bye, Gone."""
         tag = announced.text.partition(b" ")[0]
+        self.check_login()
         try:
             answer = await self._guarded(self.commands.append(self, announced))
         except BadSyntax as error:
@@ -279,6 +288,7 @@ class Session:
         if verb is None or VERB_NEEDS.get(name, "") in self.withheld:
             raise BadSyntax("unknown command")
         verb.check_state(self)
+        self.check_login()
         if verb.has_arguments:
             cursor.space()
         elif verb.has_arguments is False:

@@ -10,7 +10,7 @@ from bdmta.clock import Clock, SystemClock
 from bdmta.directory.calls import REGISTRY
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
-from bdmta.office import audit, quarantine, records  # noqa: F401 - enter their own calls, as do those below
+from bdmta.office import audit, logins, quarantine, records  # noqa: F401 - enter their own calls, as do those below
 from bdmta.queue import calls as queue_calls  # noqa: F401 - enters its own calls
 from bdmta.queue import calls_forwarding  # noqa: F401 - enters its own calls
 from bdmta.site import Site
@@ -23,6 +23,7 @@ class Books:
     def __init__(self, service: DirectoryService, lock_fd: int) -> None:
         self._service = service
         self._lock_fd = lock_fd
+        self._logins_seen: int | None = None
 
     def call(self, name: str, arguments: dict[str, Any], actor: str, grounds: str = "") -> Any:
         """The result of the function called `name`; BdmtaError as it raises it. `grounds`: for the audit log."""
@@ -37,8 +38,8 @@ class Books:
 
     def import_facts(self) -> None:
         """Take what edges have written into the ledger, each fact once."""
-        if self._service.ledger is not None:
-            self._service.ledger.import_files(self._service.facts_dir)
+        if self._service.ledger is not None and self._service.ledger.import_files(self._service.facts_dir).facts:
+            self._logins_seen = logins.note_uses(self._service, self._logins_seen)
 
     def close(self) -> None:
         """Close the databases and give the lock back."""

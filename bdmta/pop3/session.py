@@ -11,7 +11,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
-from bdmta.auth import Failure
+from bdmta.auth import Failure, Login
 from bdmta.pop3.maildrop import InUse, Maildrop
 from bdmta.pop3.server import Pop3Server
 from bdmta.pop3.stuffing import Stuffer, stuffed, top_of
@@ -59,13 +59,14 @@ class Wire(Protocol):
 class Session:
     """AUTHORIZATION while `drop` is None, TRANSACTION afterwards; QUIT does the UPDATE."""
 
-    __slots__ = ("account", "closing", "drop", "errors", "failures", "server", "user", "wire")
+    __slots__ = ("account", "closing", "drop", "errors", "failures", "login", "server", "user", "wire")
 
     def __init__(self, server: Pop3Server, wire: Wire) -> None:
         self.server = server
         self.wire = wire
         self.drop: Maildrop | None = None
         self.account = ""
+        self.login: Login | None = None
         self.user = ""
         self.failures = 0
         self.errors = 0
@@ -94,6 +95,8 @@ class Session:
         verb = (_TRANSACTION if self.drop is not None else _AUTHORIZATION).get(name.upper())
         if verb is None or len(line) > (MAX_LINE_OCTETS if self.drop is not None else 2 * _MAX_CREDENTIAL_OCTETS):
             raise Err("Unknown command")
+        if self.login is not None and not self.login.holds():  # nothing is removed then (RFC 1939 §6)
+            raise Bye("[AUTH] The login is no longer valid")
         return await verb(self, arguments)
 
     def _logged(self) -> str:
@@ -105,7 +108,8 @@ class Session:
         return await self.server.mailboxes.run(function, *arguments)
 
     def _fact(self, event: str, **detail: Any) -> None:
-        detail = {"protocol": "pop3", "ip": self.wire.remote_ip, **detail}
+        who = self.login.detail() if self.login is not None else {}
+        detail = {"protocol": "pop3", "ip": self.wire.remote_ip, **who, **detail}
         try:
             self.server.facts.write(
                 [{"at": self.server.clock.time(), "event": event, "recipient": self.account, "detail": detail}]
@@ -205,12 +209,13 @@ class Session:
             self.failures += 1
             if self.failures >= server.settings.max_failures:
                 raise Bye("[AUTH] Too many wrong passwords")
-            raise Err("[AUTH] Wrong user or password")
+            raise Err(f"[AUTH] {found.told or 'Wrong user or password'}")
         self.account = found.account.address
         try:
             self.drop = await self._run(Maildrop.open, server.mailboxes, *server.mail.locate(self.account))
         except InUse:
             raise Err("[IN-USE] Another session has the mailbox") from None
+        self.login = found
         self._fact("login")
         return b"+OK Logged in\r\n"
 

@@ -115,6 +115,7 @@ class Edge:
             ThreadPoolExecutor(config.auth.parallelism, thread_name_prefix="password"), log,
             parallelism=config.auth.parallelism, cache_s=config.auth.cache_s,
             exempt=self.trusted.__contains__, renew=self._renew_hash,
+            initial_s=config.auth.initial_password_days * 86_400.0,
         )  # fmt: skip
         self.examiner = ExaminerPool.for_site(site, log)
 

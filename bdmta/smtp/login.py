@@ -14,14 +14,19 @@ _TRIES = 5
 
 
 class AuthDialogue:
-    """One session's logging in. `account` is who has; while `is_open`, the next line is a response and no command."""
+    """One session's logging in. `login` has succeeded; while `is_open`, the next line is a response and no command."""
 
     def __init__(self, login: Callable[[str, str], Awaitable[Login | Failure]]) -> None:
-        self._login = login
+        self._check_login = login
         self._next: Callable[[bytes], Awaitable[Reply]] | None = None
         self._user = ""
         self._tries = 0
-        self.account: Account | None = None
+        self.login: Login | None = None
+
+    @property
+    def account(self) -> Account | None:
+        """Who has logged in."""
+        return self.login.account if self.login is not None else None
 
     @property
     def is_open(self) -> bool:
@@ -70,9 +75,11 @@ class AuthDialogue:
             return said.AUTH_SYNTAX
 
     async def _check(self, user: str, password: str) -> Reply:
-        outcome = await self._login(user, password)
+        outcome = await self._check_login(user, password)
         if isinstance(outcome, Login):
-            self.account = outcome.account
+            self.login = outcome
             return said.AUTH_OK
         self._tries += 1
+        if outcome.told and self._tries < _TRIES:
+            return reply(535, "7.8", outcome.told, "Phải đổi mật khẩu ban đầu trước")
         return said.AUTH_TOO_OFTEN if self._tries >= _TRIES else said.AUTH_FAILED

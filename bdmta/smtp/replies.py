@@ -53,6 +53,7 @@ AUTH_MECHANISM = reply(504, "5.4", "Mechanism not supported; PLAIN and LOGIN are
 AUTH_CANCELLED = reply(501, "7.0", "Authentication cancelled")
 AUTH_SYNTAX = reply(501, "5.2", "Cannot decode the response")
 AUTH_FAILED = reply(535, "7.8", "Authentication credentials invalid", "Sai tên đăng nhập hoặc mật khẩu")
+LOGIN_OVER = reply(421, "7.0", "The login is no longer valid", "Đăng nhập không còn hiệu lực", closes=True)
 AUTH_TOO_OFTEN = Reply(421, "7.0", ("Too many failed logins", "Đăng nhập sai quá nhiều lần"), closes=True)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from bdmta.address import AddressError, parse_path
 from bdmta.auth import Failure, Login
 from bdmta.envelope import Earlier, Envelope, Recipient, new_reference
-from bdmta.facts import refusal_facts
+from bdmta.facts import login_fact, refusal_facts
 from bdmta.limits import network_of
 from bdmta.policy import Account, Direction, Facts, Stage
 from bdmta.reply import Reply, reply
@@ -185,6 +185,8 @@ class Session:
             return said.HELLO_FIRST
         if self.transaction is not None:
             return said.NESTED_MAIL
+        if self._auth.login is not None and not self._auth.login.holds():
+            return said.LOGIN_OVER
         if self.listener.is_submission and self.account is None and self.remote_ip not in self.settings.relay:
             return said.TLS_FIRST if not self.has_tls else said.AUTH_FIRST
         if argument[:5].upper() != "FROM:":
@@ -329,7 +331,10 @@ class Session:
         return await self._auth.start(argument)
 
     async def _login(self, user: str, password: str) -> Login | Failure:
-        return await self.server.authenticator.login(user, password, self.remote_ip, "smtp")
+        outcome = await self.server.authenticator.login(user, password, self.remote_ip, "smtp")
+        if isinstance(outcome, Login):
+            self.server.acceptance.record([login_fact(outcome, "smtp", self.remote_ip, self.server.clock.time())])
+        return outcome
 
     # -- inside
 

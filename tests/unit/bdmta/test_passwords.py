@@ -17,7 +17,7 @@ from bdmta.directory.passwords import (
     hash_password,
     load_key,
 )
-from bdmta.directory.snapshot import Credentials
+from bdmta.directory.snapshot import AppSecret, Credentials
 from bdmta.errors import BdmtaError
 
 SECRET = "Mật khẩu 2026"
@@ -151,7 +151,9 @@ def test_the_key_is_made_once_and_kept_from_others(tmp_path: Path):
 
 
 def credentials(stored: str | None, *apps: str) -> Credentials:
-    return Credentials("minhnv@binhduong.gov.vn", "active", stored, apps, False)
+    return Credentials(
+        "minhnv@binhduong.gov.vn", "active", stored, tuple(AppSecret(n, app) for n, app in enumerate(apps, 1)), False
+    )
 
 
 def test_every_failure_costs_an_argon2(passwords: Passwords, monkeypatch: pytest.MonkeyPatch):

@@ -96,7 +96,11 @@ def test_credentials_follow_the_status(directory: Directory, path: str):
     snapshot = Snapshot(path)
     found = snapshot.credentials(AN)
     assert found is not None
-    assert (found.status, found.password_hash, found.app_password_hashes) == ("suspended", "h", ("app-hash",))
+    assert (found.status, found.password_hash, [app.hash for app in found.app_passwords]) == (
+        "suspended",
+        "h",
+        ["app-hash"],
+    )
     assert snapshot.credentials(MINH) is None
     assert snapshot.mailbox(MINH).status == "closed"
     assert snapshot.may_send_as(MINH) == {MINH}

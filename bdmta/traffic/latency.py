@@ -38,6 +38,17 @@ class Latencies:
                 return min(self.longest_s, _LEAST_S * math.exp(bucket * _GROWTH))
         return self.longest_s
 
+    @classmethod
+    def joined(cls, parts: Iterable[Latencies]) -> Latencies:
+        """All of these together."""
+        whole = cls()
+        for one in parts:
+            whole._buckets.update(one._buckets)
+            whole.count += one.count
+            whole.total_s += one.total_s
+            whole.longest_s = max(whole.longest_s, one.longest_s)
+        return whole
+
     def as_json(self) -> dict[str, float]:
         """Milliseconds."""
         shown = {f"p{percent:g}_ms": round(self.percentile_s(percent) * 1000, 3) for percent in SHOWN}
@@ -58,14 +69,3 @@ class Meter:
     def add_letter(self, at_s: float, seconds: float, slot_s: float) -> None:
         """A letter that was due at `at_s` of the run was answered after `seconds`."""
         self.by_slot.setdefault(int(at_s / slot_s), Latencies()).add(seconds)
-
-    def joined(self, names: Iterable[str]) -> Latencies:
-        """All of these together."""
-        whole = Latencies()
-        for name in names:
-            if (one := self.by_name.get(name)) is not None:
-                whole._buckets.update(one._buckets)
-                whole.count += one.count
-                whole.total_s += one.total_s
-                whole.longest_s = max(whole.longest_s, one.longest_s)
-        return whole

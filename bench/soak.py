@@ -1,0 +1,179 @@
+"""`scripts/soak MINUTES`: mixed traffic, and afterwards: is everything as flat as it should be?
+
+A site of its own on loopback, an open loop of the office mix, readers by IMAP and POP3. Each process is looked at every five
+seconds. The first fifth warms up and is not judged; the second fifth is compared with the last. Exit 1 when memory, descriptors,
+threads or latency grew, or a letter is lost, doubled, damaged, misplaced or late.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+
+from bdmta.clock import SystemClock
+from bdmta.traffic import report
+from bdmta.traffic.chart import Axis, Series, line_chart, stacked
+from bdmta.traffic.compose import Composer
+from bdmta.traffic.inspection import inspect
+from bdmta.traffic.latency import Latencies
+from bdmta.traffic.ledger import Ledger
+from bdmta.traffic.live import progress
+from bdmta.traffic.mix import Mix, read_mix
+from bdmta.traffic.population import invent
+from bdmta.traffic.run import Pace, Run
+from bdmta.traffic.schedule import moments
+from bdmta.traffic.sizes import Shape
+from bdmta.traffic.target import Target, read_site
+from bdmta.traffic.wire import TlsSettings, tls_context
+from bench.samples import Sample, Sampler, median, part
+from bench.site import Site
+
+# What still counts as flat, last fifth against second: a share and an amount more. A cache that fills or an allocator
+# that keeps a page is no leak; a leak of 1 KiB a letter is 18 MB in 10 minutes at 30 letters a second.
+MEMORY = (1.05, 6.0)
+DESCRIPTORS = (1.0, 12.0)
+THREADS = (1.0, 3.0)
+LATENCY = (1.5, 20.0)
+_DOMAIN = "binhduong.gov.vn"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
+    parser.add_argument("minutes", type=float)
+    parser.add_argument("--rate", type=float, default=15.0, help="letters a second")
+    parser.add_argument("--boxes", type=int, default=100)
+    parser.add_argument("--readers", default="thunderbird=6,outlook=4,pop3=2")
+    parser.add_argument("--base-port", type=int, default=28000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--write", action="store_true", help="put the outcome into bench/RESULTS.md and docs/soak.svg")
+    asked = parser.parse_args()
+    top = Path(tempfile.mkdtemp(prefix="bdmta-soak.", dir=os.environ.get("BENCH_TMP")))
+    site = Site(top / "site", asked.base_port, _DOMAIN)
+    site.add(invent(asked.boxes, _DOMAIN))
+    site.serve()
+    try:
+        with Sampler(site.pid) as sampler:
+            outcome = asyncio.run(_traffic(site, asked))
+            sampler.take()
+    finally:
+        site.stop()
+        print(f"left in {top}; remove it when you like", flush=True)
+    console = Console()
+    report.show(outcome, console)
+    rows = _rows(sampler, outcome.run)
+    text = _table(asked, outcome, sampler, rows, site)
+    print(text, flush=True)
+    if asked.write:
+        from bench.results import write
+
+        Path("docs/soak.svg").write_text(_chart(sampler, outcome.run))
+        write("soak", text, command=f"scripts/soak {asked.minutes:g} --write")
+    sys.exit(0 if outcome.is_good and all(row[-1] for row in rows) else 1)
+
+
+async def _traffic(site: Site, asked: argparse.Namespace) -> report.Outcome:
+    clock = SystemClock()
+    found = read_site(str(site.folder))
+    target = Target(
+        site.accounts, TlsSettings(tls_context(found.ca_file, is_verified=True), "localhost"),
+        found.services["smtp"], found.services["submission"], found.services["imap"], found.services["pop3"],
+        maildir=found.maildir,
+    )  # fmt: skip
+    composer = Composer("soak", clock.now(), Shape(), 4_000_000)
+    letters = Mix(site.accounts, read_mix("office"), composer, "soak", asked.seed).letters()
+    duration_s = asked.minutes * 60
+    readers = {kind: int(count) for kind, _, count in (item.partition("=") for item in asked.readers.split(","))}
+    pace = Pace(
+        duration_s, moments=moments(asked.rate, duration_s, asked.seed), readers=readers, slot_s=5.0, idle_s=20.0
+    )
+    running = Run(target, letters, pace, Ledger("soak"), clock, asked.seed)
+    with progress(Console(stderr=True), duration_s) as tick:
+        await running(tick)
+    last = clock.monotonic()
+    faults, checked = await inspect(
+        running.ledger, target, late_s=60, patience_s=120, elapsed_since_last_s=lambda: clock.monotonic() - last
+    )
+    settings = {"seed": asked.seed, "rate": asked.rate}
+    return report.Outcome(running, (*running.notes.faults, *faults), "Maildir", checked, settings)
+
+
+Row = tuple[str, float, float, bool]
+
+
+def _rows(sampler: Sampler, run: Run) -> list[Row]:
+    """What is asserted: its name, the second fifth, the last fifth, whether that is flat."""
+    rows: list[Row] = []
+    for name, samples in sorted(sampler.by_role.items()):
+        if len(samples) < 10:
+            continue
+        for what, number, bounds in (
+            ("anonymous memory, MB", "anonymous_mb", MEMORY),
+            ("descriptors", "descriptors", DESCRIPTORS),
+            ("threads", "threads", THREADS),
+        ):
+            before, after = _fifth(samples, 1, number), _fifth(samples, 4, number)
+            rows.append((f"{name}: {what}", before, after, _is_flat(before, after, bounds)))
+    for percent in (50.0, 99.0):
+        before, after = (_latency(run, fifth).percentile_s(percent) * 1000 for fifth in (1, 4))
+        rows.append((f"answer to a letter, p{percent:g}, ms", before, after, _is_flat(before, after, LATENCY)))
+    return rows
+
+
+def _fifth(samples: list[Sample], fifth: int, number: str) -> float:
+    return median(part(samples, fifth / 5, (fifth + 1) / 5), number)
+
+
+def _latency(run: Run, fifth: int) -> Latencies:
+    last = max(run.meter.by_slot, default=0) + 1
+    chosen = [one for slot, one in run.meter.by_slot.items() if fifth / 5 <= slot / last < (fifth + 1) / 5]
+    return Latencies.joined(chosen)
+
+
+def _is_flat(before: float, after: float, bounds: tuple[float, float]) -> bool:
+    return after <= before * bounds[0] + bounds[1]
+
+
+def _table(asked: argparse.Namespace, outcome: report.Outcome, sampler: Sampler, rows: list[Row], site: Site) -> str:
+    run = outcome.run
+    counts = ", ".join(f"{count:,} {what}" for what, count in run.counts.items() if count)
+    errors = sum(run.notes.errors.values())
+    lines = [
+        f"{asked.minutes:g} minutes, {asked.rate:g} letters a second in an open loop on {asked.boxes} mailboxes, readers "
+        f"{asked.readers}: {counts}; {run.notes.read_count:,} letters read whole, {errors} sessions broken. "
+        f"{outcome.checked_count:,} promises checked, {len(outcome.faults)} faults. "
+        f"CPU of the server {sampler.cpu_s * 1000 / max(1, run.answered):.1f} ms a letter, reading included.",
+        "", "| | second fifth | last fifth | |", "|---|---|---|---|",
+    ]  # fmt: skip
+    lines += [
+        f"| {name} | {before:.1f} | {after:.1f} | {'flat' if flat else '**grew**'} |"
+        for name, before, after, flat in rows
+    ]
+    return "\n".join([*lines, "", "![memory and latency](../docs/soak.svg)"])
+
+
+def _chart(sampler: Sampler, run: Run) -> str:
+    memory = [
+        Series(name, [(one.at_s / 60, one.anonymous_mb) for one in samples])
+        for name, samples in sorted(sampler.by_role.items()) if len(samples) > 10
+    ]  # fmt: skip
+    slots = sorted(run.meter.by_slot.items())
+    latency = [
+        Series(f"p{percent:g}", [(slot * 5 / 60, one.percentile_s(percent) * 1000) for slot, one in slots])
+        for percent in (50.0, 99.0)
+    ]
+    note = f"scripts/soak, {datetime.date.today()}"
+    return stacked([
+        line_chart("Anonymous memory of each process", Axis("minutes"), Axis("MB"), memory, note),
+        line_chart("Answer to a letter", Axis("minutes"), Axis("milliseconds", is_log=True), latency, note),
+    ])  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

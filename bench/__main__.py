@@ -1,23 +1,23 @@
-"""`python -m bench smtp|group|memory|imap|pop3|idle|policy`: run, print, write bench/RESULTS.md."""
+"""`python -m bench smtp|group|memory|latency|imap|pop3|idle|policy|growth|all`: run, print, write bench/RESULTS.md."""
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import platform
+import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from bench import idle, imap, policy, smtp
+from bench import idle, imap, latency, policy, results, smtp
+from bench.lmtp import PostfixLmtp
 from bench.memory import growth
 from bench.peers import Bdmta, Peer, Postfix
 from bench.readers import ACCOUNTS, BdmtaReader, Dovecot, Reader
 
 _READING = ("imap", "pop3", "idle")
-RESULTS = Path(__file__).parent / "RESULTS.md"
+_ALL = ("smtp", "latency", "group", "memory", "send", "imap", "pop3", "idle", "policy", "backup", "growth")
 
 
 def say(text: str) -> None:
@@ -26,10 +26,17 @@ def say(text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("what", choices=["smtp", "group", "memory", "policy", *_READING])
+    parser.add_argument("what", choices=["smtp", "group", "memory", "latency", "policy", *_READING])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--port", type=int, default=31025)
     parser.add_argument("--warm", action="store_true", help="imap: without the cold rows, which take minutes")
+    if sys.argv[1:2] == ["growth"]:
+        from bench import growth as growing
+
+        del sys.argv[1]
+        return growing.main()
+    if sys.argv[1:2] == ["all"]:
+        return everything(sys.argv[2:])
     asked = parser.parse_args()
     if asked.what == "policy":
         return write("policy", policy.run(say))
@@ -53,7 +60,14 @@ def main() -> None:
             return None
         peers.append(Postfix(top / "postfix", asked.port + 1000))
         if asked.what == "smtp":
-            write("smtp", table(smtp.race(peers, asked.rounds, say)) + f"\n\nProbe before the race: `{refusal}`")
+            peers.append(PostfixLmtp(top / "lmtp", asked.port + 2000))
+            rows, titles = smtp.race(peers, asked.rounds, say), {peer.name: peer.title for peer in peers}
+            (Path(__file__).parent / "smtp.svg").write_text(smtp.bars(rows, titles))
+            text = f"{smtp.table(rows, titles)}\n\n![letters a second](smtp.svg)\n\nProbe before the race: `{refusal}`"
+            results.write("smtp", text, "Postfix", "Dovecot")
+        elif asked.what == "latency":
+            rate, found = latency.race(peers, asked.rounds, say)
+            write("latency", latency.table(rate, found, {peer.name: peer.title for peer in peers}))
         else:
             write("group", group_table(smtp.group(peers, asked.rounds, say)))
     finally:
@@ -83,32 +97,8 @@ def reading(asked: argparse.Namespace, top: Path) -> None:
         say(f"left in {top}; remove it when you like")
 
 
-def table(rows: dict[smtp.Workload, dict[str, smtp.Row]]) -> str:
-    lines = [
-        "Letters a second, end to end; median (least to most). CPU: the server's milliseconds a letter.", "",
-        "| workload | bdmta | Postfix virtual(8) | ratio | CPU bdmta | CPU Postfix |", "|---|---|---|---|---|---|",
-    ]  # fmt: skip
-    for load, by_name in rows.items():
-        ours, theirs = by_name["bdmta"], by_name["postfix"]
-        cpu = [sorted(row.cpu_ms)[len(row.cpu_ms) // 2] for row in (ours, theirs)]
-        lines.append(
-            f"| {load.label} | {_spread(ours.rates)} | {_spread(theirs.rates)} | {ours.rate / theirs.rate:.2f} x "
-            f"| {cpu[0]:.2f} | {cpu[1]:.2f} |"
-        )
-    return "\n".join(lines)
-
-
-def _spread(values: list[float]) -> str:
-    middle = sorted(values)[len(values) // 2]
-    return (
-        f"{middle:.0f} ({min(values):.0f} to {max(values):.0f})"
-        if middle >= 100
-        else f"{middle:.1f} ({min(values):.1f} to {max(values):.1f})"
-    )
-
-
 def group_table(seconds: dict[str, list[float]]) -> str:
-    ours, theirs = (sorted(seconds[name])[len(seconds[name]) // 2] for name in ("bdmta", "postfix"))
+    ours, theirs = (statistics.median(seconds[name]) for name in ("bdmta", "postfix"))
     return (
         f"One letter to a group of 1,000 mailboxes, until it lies in all of them: bdmta {ours * 1000:.0f} ms, "
         f"Postfix {theirs * 1000:.0f} ms, {theirs / ours:.1f} x. (medians of {len(seconds['bdmta'])})"
@@ -116,27 +106,22 @@ def group_table(seconds: dict[str, list[float]]) -> str:
 
 
 def write(section: str, text: str) -> None:
-    """Put the section into RESULTS.md in place of the one before."""
+    """Print it, and put it into RESULTS.md in place of the one before."""
     say(text)
-    if section == "policy":
-        _replace(section, f"_{datetime.date.today()}, {os.cpu_count()} cores, Python {sys.version.split()[0]}; "
-                        f"`scripts/bench {section}`._", text)  # fmt: skip
-        return
-    asking = ["dovecot", "--version"] if section in _READING else ["postconf", "-dh", "mail_version"]
-    version = subprocess.run(asking, capture_output=True, text=True).stdout.split(" ")[0].strip()
-    peer = "Dovecot" if section in _READING else "Postfix"
-    head = (
-        f"_{datetime.date.today()}, {os.cpu_count()} cores, Linux {platform.release()}, Python {sys.version.split()[0]}, "
-        f"{peer} {version}; `scripts/bench {section}`._"
-    )
-    _replace(section, head, text)
+    peers = {"policy": [], **dict.fromkeys(_READING, ["Dovecot"])}.get(section, ["Postfix"])
+    results.write(section, text, *peers)
 
 
-def _replace(section: str, head: str, text: str) -> None:
-    old = RESULTS.read_text() if RESULTS.exists() else "# Measured\n"
-    parts = {part.split("\n", 1)[0]: part for part in old.split("\n## ")[1:]}
-    parts[section] = f"{section}\n\n{head}\n\n{text}\n"
-    RESULTS.write_text("# Measured\n" + "".join(f"\n## {part.rstrip()}\n" for part in parts.values()))
+def everything(words: list[str]) -> None:
+    """Each measurement in a process of its own, one after the other; what fails is named at the end."""
+    failed = []
+    for what in _ALL:
+        say(f"--- {what}")
+        command = [sys.executable, "-m", "bench", what, *(words if what != "growth" else [])]
+        if subprocess.run(command).returncode:
+            failed.append(what)
+    if failed:
+        raise SystemExit(f"failed: {', '.join(failed)}")
 
 
 main()

@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+from bench.process import anonymous_octets, cpu_s, descendants
+
 ADDRESSES = 20_000
 MAILBOXES = 100
 GROUP = 1000
@@ -28,6 +30,7 @@ class Peer:
     """A running server: `port`, the Maildirs below `root`, the process to account."""
 
     name = ""
+    title = ""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.folder = folder
@@ -64,6 +67,18 @@ class Peer:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
+    def pids(self) -> list[int]:
+        """The first process of each server that is accounted."""
+        return [self.process.pid]
+
+    def cpu_s(self) -> float:
+        """User and system seconds so far."""
+        return sum(map(cpu_s, self.pids()))
+
+    def anonymous_mb(self) -> float:
+        """Anonymous memory of all its processes."""
+        return sum(anonymous_octets(one) for pid in self.pids() for one in descendants(pid)) / 1e6
+
     def new_folder(self, number: int) -> Path:
         """The `new/` of mailbox `number`."""
         raise NotImplementedError
@@ -91,6 +106,7 @@ class Postfix(Peer):
     """Debian's Postfix, virtual(8) into Maildirs."""
 
     name = "postfix"
+    title = "Postfix virtual(8)"
 
     def new_folder(self, number: int) -> Path:
         """virtual(8) keeps them side by side."""
@@ -124,7 +140,7 @@ class Postfix(Peer):
 class Bdmta(Peer):
     """This checkout, default chain on."""
 
-    name = "bdmta"
+    name = title = "bdmta"
 
     def new_folder(self, number: int) -> Path:
         """By domain."""

@@ -39,8 +39,12 @@ def cpu_s(pid: int) -> float:
 
 
 def anonymous_octets(pid: int) -> int:
-    """RssAnon of one process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+    """RssAnon of one process; 0 when it has ended."""
+    try:
+        told = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    for line in told.splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     return 0

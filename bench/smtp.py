@@ -14,8 +14,8 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
+from bench.bars import bar_chart
 from bench.peers import DOMAIN, GROUP, MAILBOXES, Peer
-from bench.process import cpu_s
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,7 @@ class Row:
 
     rates: list[float] = field(default_factory=list)
     cpu_ms: list[float] = field(default_factory=list)
+    anonymous_mb: list[float] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -56,7 +57,7 @@ class Row:
 
 def turn(peer: Peer, load: Workload) -> tuple[float, float]:
     """Letters a second end to end, and the server's CPU milliseconds a letter."""
-    before, cpu_before = peer.letters(MAILBOXES), cpu_s(peer.process.pid)
+    before, cpu_before = peer.letters(MAILBOXES), peer.cpu_s()
     os.sync()
     start = time.monotonic()
     subprocess.run(
@@ -66,7 +67,7 @@ def turn(peer: Peer, load: Workload) -> tuple[float, float]:
     )  # fmt: skip
     _await(peer, before + load.letters)
     seconds = time.monotonic() - start
-    return load.letters / seconds, (cpu_s(peer.process.pid) - cpu_before) * 1000 / load.letters
+    return load.letters / seconds, (peer.cpu_s() - cpu_before) * 1000 / load.letters
 
 
 def _await(peer: Peer, wanted: int) -> None:
@@ -89,7 +90,8 @@ def race(peers: list[Peer], rounds: int, say: object) -> dict[Workload, dict[str
                 rate, cpu_ms = turn(peer, load)
                 rows[load][peer.name].rates.append(rate)
                 rows[load][peer.name].cpu_ms.append(cpu_ms)
-                say(f"round {number + 1} {load.label:<22} {peer.name:<8} {rate:8.1f}/s {cpu_ms:7.2f} ms CPU")  # type: ignore[operator]
+                rows[load][peer.name].anonymous_mb.append(peer.anonymous_mb())
+                say(f"round {number + 1} {load.label:<22} {peer.name:<12} {rate:8.1f}/s {cpu_ms:7.2f} ms CPU")  # type: ignore[operator]
     return rows
 
 
@@ -120,3 +122,37 @@ def group(peers: list[Peer], rounds: int, say: object) -> dict[str, list[float]]
             seconds[peer.name].append(took_s)
             say(f"round {number + 1} group of 1,000 {peer.name:<8} {seconds[peer.name][-1]:.3f} s")  # type: ignore[operator]
     return seconds
+
+
+def table(rows: dict[Workload, dict[str, Row]], titles: dict[str, str]) -> str:
+    """Markdown: the rates of each, ours by theirs, CPU, memory."""
+    names = list(titles)
+    lines = [
+        "Letters a second, end to end; median (least to most). Times: how often ours goes into theirs. CPU: the server's "
+        "milliseconds a letter. Memory: anonymous, of all its processes, after the turn.", "",
+        "| workload | " + " | ".join(f"{titles[name]} | {'CPU, memory' if name == names[0] else 'times, CPU, memory'}" for name in names) + " |",
+        "|---|" + "---|---|" * len(names),
+    ]  # fmt: skip
+    for load, by_name in rows.items():
+        ours = by_name[names[0]]
+        cells = []
+        for name in names:
+            row = by_name[name]
+            costs = f"{statistics.median(row.cpu_ms):.2f} ms, {statistics.median(row.anonymous_mb):.0f} MB"
+            times = "" if name == names[0] else f"**{ours.rate / row.rate:.2f} x**, "
+            cells.append(f"{spread(row.rates)} | {times}{costs}")
+        lines.append(f"| {load.label} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def spread(values: list[float]) -> str:
+    """`1,100 (1,000 to 1,193)`."""
+    middle, digits = statistics.median(values), 0 if statistics.median(values) >= 100 else 1
+    return f"{middle:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def bars(rows: dict[Workload, dict[str, Row]], titles: dict[str, str]) -> str:
+    """The table's rates as a chart."""
+    series = [(title, [(spread(by_name[name].rates), by_name[name].rate, by_name[name].rates) for by_name in rows.values()])
+              for name, title in titles.items()]  # fmt: skip
+    return bar_chart("Letters a second until the last is in its mailbox", [load.label for load in rows], series)

@@ -108,7 +108,7 @@ def group_table(seconds: dict[str, list[float]]) -> str:
 def write(section: str, text: str) -> None:
     """Print it, and put it into RESULTS.md in place of the one before."""
     say(text)
-    peers = {"policy": [], **dict.fromkeys(_READING, ["Dovecot"])}.get(section, ["Postfix"])
+    peers = {"policy": (), **dict.fromkeys(_READING, ("Dovecot",))}.get(section, ("Postfix",))
     results.write(section, text, *peers)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -18,33 +17,26 @@ class PostfixLmtp(Postfix):
     title = "Postfix + Dovecot LMTP"
 
     def _start(self) -> subprocess.Popen[bytes]:
-        self._dovecot: subprocess.Popen[bytes] | None = None
-        running = super()._start()  # the configuration; Postfix reads what follows when it is reloaded
-        subprocess.run(["postfix", "-c", str(self.folder / "etc"), "stop"], capture_output=True)
-        running.wait(20)
-        etc = self.folder / "etc"
+        running = super()._start()
+        with (self.folder / "log").open("ab") as log:
+            command = ["dovecot", "-F", "-c", str(self.folder / "dovecot.conf")]
+            self._dovecot = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        return running
+
+    def _configure(self) -> None:
+        super()._configure()
+        etc, sock = self.folder / "etc", self.folder / "lmtp.sock"
         lines = "".join(f"{n}u@{DOMAIN} box{n % MAILBOXES:03d}@{DOMAIN}\n" for n in range(ADDRESSES))
         with (etc / "aliases").open("a") as file:
             file.write(lines)
-        subprocess.run(["postmap", "-c", etc, f"hash:{etc}/aliases"], check=True)
         (etc / "boxes").write_text("".join(f"box{n:03d}@{DOMAIN} x\n" for n in range(GROUP)))
-        subprocess.run(["postmap", "-c", etc, f"hash:{etc}/boxes"], check=True)
-        sock = self.folder / "lmtp.sock"
+        for table in ("boxes", "aliases"):
+            subprocess.run(["postmap", "-c", etc, f"hash:{etc}/{table}"], check=True)
         with (etc / "main.cf").open("a") as file:
             file.write(f"virtual_transport = lmtp:unix:{sock}\nlmtp_destination_concurrency_limit = 20\n")
         (self.folder / "dovecot.conf").write_text(
             _DOVECOT.format(folder=self.folder, root=self.root, uid=_USER_ID, sock=sock, port=self.port)
         )
-        with (self.folder / "log").open("ab") as log:
-            self._dovecot = subprocess.Popen(
-                ["dovecot", "-F", "-c", str(self.folder / "dovecot.conf")],
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-            return subprocess.Popen(
-                ["postfix", "-c", str(etc), "start-fg"], stdout=log, stderr=log, start_new_session=True
-            )
 
     def new_folder(self, number: int) -> Path:
         """Side by side."""
@@ -52,17 +44,16 @@ class PostfixLmtp(Postfix):
 
     def pids(self) -> list[int]:
         """Both servers."""
-        return [self.process.pid, *([self._dovecot.pid] if self._dovecot is not None else [])]
+        return [self.process.pid, self._dovecot.pid]
 
     def stop(self) -> None:
         """Both."""
         super().stop()
-        if self._dovecot is not None:
-            subprocess.run(["dovecot", "-c", str(self.folder / "dovecot.conf"), "stop"], capture_output=True)
-            try:
-                self._dovecot.wait(20)
-            except subprocess.TimeoutExpired:
-                os.kill(self._dovecot.pid, 9)
+        subprocess.run(["dovecot", "-c", str(self.folder / "dovecot.conf"), "stop"], capture_output=True)
+        try:
+            self._dovecot.wait(20)
+        except subprocess.TimeoutExpired:
+            self._dovecot.kill()
 
 
 _DOVECOT = """base_dir = {folder}/run

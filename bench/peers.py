@@ -113,6 +113,12 @@ class Postfix(Peer):
         return self.root / f"box{number:03d}" / "new"
 
     def _start(self) -> subprocess.Popen[bytes]:
+        self._configure()
+        with (self.folder / "log").open("ab") as log:
+            command = ["postfix", "-c", str(self.folder / "etc"), "start-fg"]
+            return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+    def _configure(self) -> None:
         etc = self.folder / "etc"
         for sub in ("etc", "queue", "data", "mail"):
             (self.folder / sub).mkdir()
@@ -128,8 +134,6 @@ class Postfix(Peer):
         (etc / "master.cf").write_text(_MASTER_CF.format(port=self.port))
         for table in ("boxes", "aliases"):
             subprocess.run(["postmap", "-c", etc, f"hash:{etc}/{table}"], check=True)
-        with (self.folder / "log").open("wb") as log:
-            return subprocess.Popen(["postfix", "-c", etc, "start-fg"], stdout=log, stderr=log, start_new_session=True)
 
     def stop(self) -> None:
         """Postfix's master leaves its parent's process group: it is told by its own command."""

@@ -1,4 +1,4 @@
-"""`python -m bench smtp|group|memory|latency|imap|pop3|idle|policy|growth|all`: run, print, write bench/RESULTS.md."""
+"""`python -m bench smtp|send|group|memory|latency|imap|pop3|idle|policy|growth|all`: run, print, write RESULTS.md."""
 
 from __future__ import annotations
 
@@ -35,6 +35,10 @@ def main() -> None:
 
         del sys.argv[1]
         return growing.main()
+    if sys.argv[1:2] == ["send"]:
+        from bench import send
+
+        return send.main(sys.argv[2:], say)
     if sys.argv[1:2] == ["all"]:
         return everything(sys.argv[2:])
     asked = parser.parse_args()

@@ -130,8 +130,8 @@ class Postfix(Peer):
         (etc / "aliases").write_text(
             f"everybody@{DOMAIN} " + ", ".join(f"box{n:03d}@{DOMAIN}" for n in range(GROUP)) + "\n"
         )
-        (etc / "main.cf").write_text(_MAIN_CF.format(folder=self.folder, root=self.root))
-        (etc / "master.cf").write_text(_MASTER_CF.format(port=self.port))
+        (etc / "main.cf").write_text(MAIN_CF.format(folder=self.folder, root=self.root))
+        (etc / "master.cf").write_text(MASTER_CF.format(port=self.port))
         for table in ("boxes", "aliases"):
             subprocess.run(["postmap", "-c", etc, f"hash:{etc}/{table}"], check=True)
 
@@ -204,7 +204,7 @@ def set_value(text: str, table: str, key: str, value: str) -> str:
     return text[: found.start(1)] + (body if count else f"{key} = {value}\n{body}") + text[found.end(1) :]
 
 
-_MAIN_CF = """compatibility_level = 3.6
+MAIN_CF = """compatibility_level = 3.6
 queue_directory = {folder}/queue
 data_directory = {folder}/data
 command_directory = /usr/sbin
@@ -235,7 +235,7 @@ smtpd_client_connection_count_limit = 0
 in_flow_delay = 0
 smtpd_peername_lookup = no
 """
-_MASTER_CF = """127.0.0.1:{port} inet n - n - - smtpd
+MASTER_CF = """127.0.0.1:{port} inet n - n - - smtpd
 pickup    unix  n - n 60 1 pickup
 cleanup   unix  n - n - 0 cleanup
 qmgr      unix  n - n 300 1 qmgr

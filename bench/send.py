@@ -17,7 +17,7 @@ import ssl
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,11 +104,11 @@ def letter(domain: int) -> bytes:
 
 async def hand_in(door: Door, domains: Sequence[int]) -> None:
     """One letter to each of `domains` in turn, over a few sessions, pipelined."""
-    each = [domains[at::_SESSIONS] for at in range(_SESSIONS)]
-    await asyncio.gather(*(_session(door, part) for part in each if part))
+    rest = iter(domains)
+    await asyncio.gather(*(_session(door, rest) for _ in range(_SESSIONS)))
 
 
-async def _session(door: Door, domains: Sequence[int]) -> None:
+async def _session(door: Door, domains: Iterator[int]) -> None:
     context = None
     if door.login:
         context = ssl.create_default_context()

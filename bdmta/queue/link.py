@@ -1,6 +1,7 @@
-"""One connection to another system, by aiosmtplib: greeting, EHLO, TLS, login, and letters one after another.
+"""One connection to another system: greeting, EHLO, TLS and login by aiosmtplib, then letters one after another.
 
-The letter itself is streamed here: aiosmtplib would hold it in memory three times, and rewrite it on the loop.
+Letters are pipelined and streamed here: aiosmtplib would take four round trips for each, hold it in memory three times,
+and rewrite it on the loop.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any
 import aiosmtplib
 from aiosmtplib.errors import SMTPException, SMTPResponseException
 
+from bdmta.queue.conversation import Broken, Conversation, Reply
 from bdmta.queue.hops import Login, Tls
 from bdmta.queue.outcome import Outcome, Result, by_reply, clean, deferred, failed
 
-_DRAIN_OCTETS = 262_144
 _SERVICE_GONE = 421
+_QUIT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Link:
         self._client = client
         self._settings = settings
         self.host = host
-        self._writer: asyncio.StreamWriter | None = None
+        self._talk: Conversation | None = None
         self.tls = ""
         self.letters_count = 0
 
@@ -118,6 +120,9 @@ class Link:
             await link._secure(host, tls, use_tls=use_tls)
             if login is not None:
                 await link._login(login)
+            if client.transport is None:
+                raise SMTPException("the connection was lost")
+            link._talk = Conversation(client.transport)
         except BaseException as error:
             if link is not None:
                 link._client.close()
@@ -132,7 +137,7 @@ class Link:
         try:
             await self._client.ehlo()
         except SMTPResponseException as error:
-            if error.code == _SERVICE_GONE or not self.is_open:
+            if error.code == _SERVICE_GONE or not self._client.is_connected:
                 raise
             await self._client.helo()
 
@@ -167,7 +172,7 @@ class Link:
     @property
     def is_open(self) -> bool:
         """The peer has not hung up, as far as is known."""
-        return bool(self._client.is_connected)
+        return self._talk is not None and self._talk.is_open
 
     def offers(self, extension: str) -> bool:
         """The host said so in its EHLO."""
@@ -176,29 +181,79 @@ class Link:
     async def send(self, mail: Mail) -> list[Outcome]:
         """One transaction: the outcome of each recipient, in order. Raises LinkError before the letter's last octet.
 
-        A letter whose last reply does not come is deferred: it may have been taken, and is sent again (at least once).
+        MAIL, RCPT and DATA go in one write to a host that offers PIPELINING (RFC 2920), else one by one. A letter
+        whose last reply does not come is deferred: it may have been taken, and is sent again (at least once).
         """
         self.letters_count += 1
+        talk = self._talk
+        if talk is None:
+            raise LinkError(deferred("4.4.2", "the connection was lost", self.host, hop_failed=True))
+        outgoing = await mail.letter(self.offers("8bitmime"))
+        refusal = self._cannot(mail, outgoing)
+        if refusal is not None:
+            return [refusal] * len(mail.to)
         try:
-            outgoing = await mail.letter(self.offers("8bitmime"))
-            refusal = self._cannot(mail, outgoing)
-            if refusal is not None:
-                return [refusal] * len(mail.to)
-            code, text = await self._mail(mail, outgoing)
-            self._stay(code, text)
-            if code != 250:
-                return await self._abandon([by_reply(code, text, self.host)] * len(mail.to))
-            outcomes = [await self._rcpt(to, mail) for to in mail.to]
-            if not any(outcome.result is Result.SENT for outcome in outcomes):
-                return await self._abandon(outcomes)
-            code, text = await self._client.execute_command(b"DATA")
-            self._stay(code, text)
-            if code != 354:
-                return await self._abandon(_decided(outcomes, by_reply(code, text, self.host)))
-        except (SMTPException, OSError, TimeoutError) as error:
-            self._client.close()
+            outcomes, is_ready = await self._ask(talk, mail, outgoing)
+        except (Broken, OSError, TimeoutError) as error:
+            talk.close()
             raise LinkError(_unusable(error, self.host)) from error
-        return _decided(outcomes, await self._data(outgoing.data()))
+        if not is_ready:
+            return outcomes
+        return _decided(outcomes, await self._data(talk, outgoing.data()))
+
+    async def _ask(self, talk: Conversation, mail: Mail, outgoing: Any) -> tuple[list[Outcome], bool]:
+        """MAIL, RCPT, DATA: what each recipient's reply means, and whether the host waits for the letter.
+
+        SENT stands for "accepted so far" until the letter's own reply.
+        """
+        commands = [self._mail(mail, outgoing), *(self._rcpt(to) for to in mail.to)]
+        is_piped = self.offers("pipelining")
+        if is_piped:
+            talk.say(*commands, b"DATA")
+        outcomes: list[Outcome] = []
+        try:
+            code, text = await self._answer(talk, b"" if is_piped else commands[0])
+            is_taken = code == 250
+            if not is_taken:
+                outcomes = [by_reply(code, text, self.host)] * len(mail.to)
+            for command in commands[1:] if is_taken or is_piped else ():
+                code, text = await self._answer(talk, b"" if is_piped else command)
+                if is_taken:
+                    outcomes.append(self._outcome(code, text))
+            has_any = any(outcome.result is Result.SENT for outcome in outcomes)
+            if not has_any and not is_piped:
+                return await self._abandon(talk, outcomes), False
+            code, text = await self._answer(talk, b"" if is_piped else b"DATA")
+            if code == 354 and has_any:
+                return outcomes, True
+            if code == 354:  # a host that waits for a letter to nobody gets an empty one (RFC 2920 §3.1)
+                talk.expect()
+                talk.write(b".\r\n")
+                await self._answer(talk, b"")
+                return outcomes, False
+            if has_any:
+                outcomes = _decided(outcomes, by_reply(code, text, self.host))
+            return await self._abandon(talk, outcomes), False
+        except (Broken, TimeoutError, LinkError):
+            if len(outcomes) < len(mail.to) or any(outcome.result is Result.SENT for outcome in outcomes):
+                raise
+            talk.close()  # what became of every recipient is known already
+            return outcomes, False
+
+    async def _answer(self, talk: Conversation, command: bytes) -> Reply:
+        """The reply to `command`, or to one that was said before. LinkError when the host ends its service (RFC 5321
+        §3.8): another may do better.
+        """
+        if command:
+            talk.say(command)
+        found = await talk.reply(self._settings.reply_s)
+        if found.code == _SERVICE_GONE:
+            talk.close()
+            raise LinkError(replace(by_reply(found.code, found.text, self.host), hop_failed=True))
+        return found
+
+    def _outcome(self, code: int, text: str) -> Outcome:
+        return replace(by_reply(code, text, self.host, is_last=True), knows_dsn=self.offers("dsn"), tls=self.tls)
 
     def _cannot(self, mail: Mail, outgoing: Any) -> Outcome | None:
         """What this host has said it will not take."""
@@ -210,8 +265,8 @@ class Link:
             return failed("5.6.7", f"{self.host} does not take addresses outside ASCII (SMTPUTF8)", self.host)
         return None
 
-    async def _mail(self, mail: Mail, outgoing: Any) -> tuple[int, str]:
-        words = [b"FROM:<" + mail.sender.encode() + b">"]
+    def _mail(self, mail: Mail, outgoing: Any) -> bytes:
+        words = [b"MAIL FROM:<" + mail.sender.encode() + b">"]
         if self.offers("size"):
             words.append(b"SIZE=%d" % outgoing.size_octets)
         if outgoing.has_8bit and self.offers("8bitmime"):
@@ -221,63 +276,48 @@ class Link:
         if self.offers("dsn"):
             words += [b"RET=" + mail.ret.encode()] if mail.ret else []
             words += [b"ENVID=" + mail.envid.encode()] if mail.envid else []
-        response = await self._client.execute_command(b"MAIL", *words)
-        return response.code, response.message
+        return b" ".join(words)
 
-    async def _rcpt(self, to: To, mail: Mail) -> Outcome:
-        """SENT stands for "accepted so far" until the letter's own reply."""
-        words = [b"TO:<" + to.address.encode() + b">"]
-        knows_dsn = self.offers("dsn")
-        if knows_dsn:
+    def _rcpt(self, to: To) -> bytes:
+        words = [b"RCPT TO:<" + to.address.encode() + b">"]
+        if self.offers("dsn"):
             words += [b"NOTIFY=" + to.notify.encode()] if to.notify else []
             words += [b"ORCPT=" + to.orcpt.encode()] if to.orcpt else []
-        code, text = await self._client.execute_command(b"RCPT", *words)
-        self._stay(code, text)
-        return replace(by_reply(code, text, self.host, is_last=True), knows_dsn=knows_dsn, tls=self.tls)
+        return b" ".join(words)
 
-    async def _data(self, blocks: Iterator[bytes]) -> Outcome:
-        """Stream the letter; its reply. Blocks are read off the loop when they come from a file."""
-        protocol = self._client.protocol
-        transport: Any = self._client.transport
-        if protocol is None or transport is None:
-            return deferred("4.4.2", "the connection was lost", self.host)
-        if self._writer is None or self._writer.transport is not transport:
-            # For its `drain` alone. Kept as long as the connection: one that is collected closes the transport.
-            self._writer = asyncio.StreamWriter(transport, protocol, None, asyncio.get_running_loop())
+    async def _data(self, talk: Conversation, blocks: Iterator[bytes]) -> Outcome:
+        """Stream the letter, no faster than the host takes it; its reply."""
         try:
+            talk.expect()
             for block in blocks:
-                protocol.write(block)
-                if transport.get_write_buffer_size() > _DRAIN_OCTETS:
-                    async with asyncio.timeout(self._settings.reply_s):
-                        await self._writer.drain()
-            code, text = await protocol.read_response(timeout=self._settings.data_s)
-        except (SMTPException, OSError, TimeoutError) as error:
-            self._client.close()
+                talk.write(block)
+                await talk.drain(self._settings.reply_s)
+            code, text = await talk.reply(self._settings.data_s)
+        except (Broken, OSError, TimeoutError) as error:
+            talk.close()
             text = clean(str(error)) or type(error).__name__
             return deferred("4.4.2", f"no reply to the letter: {text}", self.host)
         if code == _SERVICE_GONE:
-            self._client.close()
+            talk.close()
         return by_reply(code, text, self.host, is_last=True)
 
-    def _stay(self, code: int, text: str) -> None:
-        """Raise LinkError when the host ends its service (RFC 5321 §3.8): another may do better."""
-        if code == _SERVICE_GONE:
-            self._client.close()
-            raise LinkError(replace(by_reply(code, text, self.host), hop_failed=True))
-
-    async def _abandon(self, outcomes: list[Outcome]) -> list[Outcome]:
+    async def _abandon(self, talk: Conversation, outcomes: list[Outcome]) -> list[Outcome]:
         """End a transaction that sends nothing, so that the next can begin."""
-        if self.is_open:
-            await self._client.execute_command(b"RSET")
+        if talk.is_open:
+            await self._answer(talk, b"RSET")
         return outcomes
 
     async def close(self) -> None:
         """QUIT, without waiting long."""
+        talk = self._talk
+        if talk is None or not talk.is_open:
+            return
         try:
-            async with asyncio.timeout(5):
-                await self._client.quit()
-        except (SMTPException, OSError, TimeoutError):
-            self._client.close()
+            talk.say(b"QUIT")
+            await talk.reply(_QUIT_S)
+        except (Broken, OSError, TimeoutError):
+            pass
+        talk.close()
 
 
 class _TlsFailed(LinkError):
@@ -303,7 +343,7 @@ def _unusable(error: BaseException, host: str) -> Outcome:
     if isinstance(error, TimeoutError):
         return deferred("4.4.1", clean(str(error)) or "no answer in time", host, hop_failed=True)
     text = clean(str(error)) or type(error).__name__
-    return deferred("4.4.2" if isinstance(error, SMTPException) else "4.4.1", text, host, hop_failed=True)
+    return deferred("4.4.2" if isinstance(error, SMTPException | Broken) else "4.4.1", text, host, hop_failed=True)
 
 
 def _context(verify: bool, ca_file: str) -> ssl.SSLContext:

@@ -158,8 +158,12 @@ class _Session:
         elif verb == "STARTTLS":
             await self.starttls()
         elif verb == "MAIL":
-            self.mail, self.rcpt = argument, []
-            await self.do(verb)
+            self.rcpt = []
+            self.mail = argument if (await self.do(verb)).startswith("2") else ""
+        elif verb == "RCPT" and not self.mail:
+            await self.say("503 5.5.1 MAIL first")
+        elif verb == "DATA" and not self.rcpt and not self.sink.script.get("DATA"):
+            await self.say("554 5.5.1 No valid recipients")
         elif verb == "RCPT":
             address = argument.partition("<")[2].partition(">")[0]
             if (await self.do(verb, address)).startswith("2"):
@@ -184,6 +188,11 @@ class _Session:
         return "\r\n".join(f"250{'-' if line is not lines[-1] else ' '}{line}" for line in lines)
 
     async def letter(self) -> None:
+        if not self.rcpt:  # pipelined behind refusals: RFC 2920 §3.1 has the client end it at once
+            while await self.reader.readuntil(b"\r\n") != b".\r\n":
+                continue
+            await self.say("554 5.5.1 No valid recipients")
+            return
         octets = await self.reader.readuntil(b"\r\n.\r\n")
         body = octets[:-3]
         body = (body[1:] if body.startswith(b".") else body).replace(b"\r\n..", b"\r\n.")

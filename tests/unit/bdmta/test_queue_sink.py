@@ -59,6 +59,9 @@ TABLE = [  # script, state afterwards (None: sent and gone), status, a pattern o
     ({"DATA": "hang"}, "waiting", "4.4.1", ""),
     ({"DATA": "drop"}, "waiting", "4.4.2", ""),
     ({"DATA": "half-drop"}, "waiting", "4.4.2", ""),
+    ({"MAIL": "450 4.7.1 Later", "DATA": "354 Go on"}, "waiting", "4.7.1", "450"),  # a letter to nobody is asked for
+    ({"RCPT": "550 5.1.1 Nobody", "DATA": "354 Go on"}, "failed", "5.1.1", "550"),
+    ({"RCPT": "550 5.1.1 Nobody", "DATA": "drop"}, "failed", "5.1.1", "550"),
     ({"letter": "451 4.3.0 Later"}, "waiting", "4.3.0", "451"),
     ({"letter": "452 4.3.1 No room"}, "waiting", "4.3.1", "452"),
     ({"letter": "552 5.3.4 Too big"}, "failed", "5.3.4", "552"),
@@ -77,10 +80,18 @@ TABLE = [  # script, state afterwards (None: sent and gone), status, a pattern o
 ]  # fmt: skip
 
 
+EXTENSIONS = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES")
+
+
+@pytest.mark.parametrize("is_piped", [True, False], ids=["piped", "one by one"])
 @pytest.mark.parametrize(("script", "state", "status", "reply"), TABLE, ids=[str(row[0]) for row in TABLE])
-def test_the_table(tmp_path, script, state, status, reply):
+def test_the_table(tmp_path, script, state, status, reply, is_piped):
     async def run():
-        async with Sink(script) as sink, QueueUnderTest(tmp_path, WORLD, port=sink.port, seconds=0.25) as queue:
+        offered = EXTENSIONS if is_piped else EXTENSIONS[1:]
+        async with (
+            Sink(script, extensions=offered) as sink,
+            QueueUnderTest(tmp_path, WORLD, port=sink.port, seconds=0.25) as queue,
+        ):
             entry = queue.put("someone@there.example")
             async with asyncio.timeout(10):
                 await queue.settle()

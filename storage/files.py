@@ -40,7 +40,14 @@ class HeldFd:
         self.named = named  # the temporary name, where the file system knows no O_TMPFILE
 
     def __del__(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file now, in this thread: the last descriptor of a file without a name frees its blocks."""
+        if self.fd < 0:
+            return
         os.close(self.fd)
+        self.fd = -1
         if self.named is not None:
             try:
                 os.unlink(self.named)

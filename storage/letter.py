@@ -70,6 +70,12 @@ class Letter:
         self.write_to(held.fd)
         return held
 
+    def close(self) -> None:
+        """Close the files behind it, for one that nobody will read again."""
+        for piece in self.pieces:
+            if isinstance(piece, Span):
+                piece.file.close()
+
     def write_to(self, fd: int) -> None:
         """Write the letter at the descriptor's position, a megabyte at a time at most. Blocks. Raises OSError."""
         waiting: list[bytes | memoryview] = []

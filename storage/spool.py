@@ -7,6 +7,7 @@ Locks are flock(2) on the `.env`: a process that dies lets go. Ids of kind "expa
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import os
@@ -38,7 +39,14 @@ class EntryLock:
         """Let others have the entry. May be called twice."""
         if self._held is not None:
             fcntl.flock(self._held.fd, fcntl.LOCK_UN)
+            self._held.close()
             self._held = None
+
+    def read(self) -> bytes:
+        """The envelope as it is. Raises OSError."""
+        if self._held is None:
+            raise OSError(errno.EBADF, f"{self.id}: the lock has been released")
+        return _read(self._held.fd)
 
     def __enter__(self) -> EntryLock:
         return self
@@ -113,17 +121,23 @@ class Spool:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
-                octets = os.read(fd, _ENV_MAX_OCTETS)
+                octets = _read(fd)
             finally:
                 os.close(fd)
         except FileNotFoundError as error:
             raise NotFound(f"there is no entry {entry_id} in the spool") from error
         except OSError as error:
             raise store_error(error, f"cannot read {path}") from error
-        entry = parse_entry(octets, path)
-        if entry.id != entry_id:
-            raise Corrupt(f"{path} is the envelope of {entry.id}")
-        return entry
+        return _entry_of(entry_id, octets, path)
+
+    def load_locked(self, lock: EntryLock) -> QueueEntry:
+        """The entry behind a lock of ours, from the file that is open already. Raises Corrupt, StoreError."""
+        path = f"{self._path(lock.id)}.env"
+        try:
+            octets = lock.read()
+        except OSError as error:
+            raise store_error(error, f"cannot read {path}") from error
+        return _entry_of(lock.id, octets, path)
 
     def open_letter(self, entry_id: str) -> Letter:
         """The entry's letter. Raises NotFound, StoreError."""
@@ -139,7 +153,7 @@ class Spool:
         path = f"{self._path(entry.id)}.env"
         temporary = f"{self.directory}/.{entry.id}.{os.getpid()}.{next(_serial)}.tmp"
         try:
-            held = HeldFd(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            held = HeldFd(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
             write_all(held.fd, [render_entry(replace(entry, letter=None))])
             os.fsync(held.fd)
             fcntl.flock(held.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,8 +175,10 @@ class Spool:
     def discard(self, entry_id: str) -> None:
         """Unlink the entry's files, the envelope first; not durable. Raises OSError."""
         path = self._path(entry_id)
-        for suffix in (".env", ".done", ".msg"):
-            _unlink(path + suffix)
+        _unlink(f"{path}.env")
+        if entry_id.startswith(_EXPAND_PREFIX):
+            _unlink(f"{path}.done")
+        _unlink(f"{path}.msg")
 
     def lock(self, entry_id: str) -> EntryLock:
         """Have the entry for oneself. Raises Locked, NotFound."""
@@ -225,6 +241,18 @@ class Spool:
         if not _ID.fullmatch(entry_id):
             raise Invalid(f"{entry_id[:100]!r} is no id of an entry")
         return f"{self.directory}/{entry_id}"
+
+
+def _read(fd: int) -> bytes:
+    """The whole of an envelope, which is never written in place."""
+    return os.pread(fd, min(os.fstat(fd).st_size, _ENV_MAX_OCTETS), 0)
+
+
+def _entry_of(entry_id: str, octets: bytes, path: str) -> QueueEntry:
+    entry = parse_entry(octets, path)
+    if entry.id != entry_id:
+        raise Corrupt(f"{path} is the envelope of {entry.id}")
+    return entry
 
 
 def _unlink(path: str) -> bool:

@@ -125,6 +125,10 @@ class Dispatcher:
         self._book.set(entry.id, known, entry.priority)
         self._wake.set()
 
+    def is_working_on(self, entry_id: str) -> bool:
+        """The entry is locked by us, and what is known of it here is newer than what the spool has."""
+        return entry_id in self._held
+
     def set_aside(self, entry_id: str) -> None:
         """An entry that cannot be read: known, so that nobody reads it again and again, and never sent."""
         self._book.set(entry_id, ())

@@ -11,6 +11,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any, Protocol
 
+from bdmta.batch import Batch
 from bdmta.queue.outgoing import Outgoing, prepare
 from bdmta.queue.recipients import is_waiting, with_recipients
 from storage.errors import StoreError
@@ -77,6 +78,8 @@ class HeldEntries:
         self._spool = spool
         self._executor = executor
         self._destination_of = destination_of
+        self._opening = Batch(self._open_sync, executor)
+        self._removing = Batch(self._remove_sync, executor)
         self._held: dict[str, asyncio.Future[Held]] = {}
         self._users: dict[str, int] = {}
         self._is_sync_due = False
@@ -110,13 +113,13 @@ class HeldEntries:
         return True
 
     async def _open(self, entry_id: str) -> Held:
-        entry, lock, letter, outgoing = await self._off_loop(self._open_sync, entry_id)
+        entry, lock, letter, outgoing = await self._opening(entry_id)
         return Held(entry, lock, letter, outgoing, self._destination_of)
 
     def _open_sync(self, entry_id: str) -> tuple[QueueEntry, EntryLock, Letter, Outgoing]:
         lock = self._spool.lock(entry_id)
         try:
-            entry = self._spool.load(entry_id)
+            entry = self._spool.load_locked(lock)
             letter = self._spool.open_letter(entry_id)
             try:
                 return entry, lock, letter, prepare(letter, seven_bit=False)
@@ -155,13 +158,19 @@ class HeldEntries:
         be there again, for the directory is synced behind the letters' backs: the disk would set the pace else.
         """
         try:
-            await self._off_loop(self._spool.discard, held.entry.id)
+            await self._removing(held)
         except OSError as error:
             raise StoreError(f"cannot remove {held.entry.id} from the spool: {error}") from error
         held.is_removed = True
         self._is_sync_due = True
         if self._syncing is None or self._syncing.done():
             self._syncing = asyncio.ensure_future(self._sync())
+
+    def _remove_sync(self, held: Held) -> None:
+        """Here the files are closed too: to free their blocks is the dearest part of it, and nothing for the loop."""
+        self._spool.discard(held.entry.id)
+        held.letter.close()
+        held.lock.release()
 
     async def _sync(self) -> None:
         while self._is_sync_due:

@@ -13,13 +13,18 @@ _HEAD = struct.Struct("iIII")
 
 
 class Nudge:
-    """Calls `on_entry(id)` for each `.env` that appears, is replaced or goes, `on_overflow()` when some were missed.
+    """Calls `on_entry(id)` for each `.env` that appears or is replaced, `on_gone(id)` for each that goes, and
+    `on_overflow()` when some were missed.
 
     Where inotify cannot be had, nothing is called, and the courier's own rounds find what is new.
     """
 
-    def __init__(self, folder: str, on_entry: Callable[[str], None], on_overflow: Callable[[], None]) -> None:
+    def __init__(
+        self, folder: str, on_entry: Callable[[str], None], on_gone: Callable[[str], None],
+        on_overflow: Callable[[], None],
+    ) -> None:  # fmt: skip
         self._on_entry = on_entry
+        self._on_gone = on_gone
         self._on_overflow = on_overflow
         libc = ctypes.CDLL(None, use_errno=True)
         self._fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -41,7 +46,7 @@ class Nudge:
         except (BlockingIOError, InterruptedError):
             return
         at = 0
-        seen: dict[str, None] = {}
+        is_there: dict[str, bool] = {}
         while at < len(octets):
             _, mask, _, length = _HEAD.unpack_from(octets, at)
             at += _HEAD.size
@@ -50,9 +55,9 @@ class Nudge:
             name = os.fsdecode(octets[at : at + length].rstrip(b"\0"))
             at += length
             if name.endswith(".env") and name[0] != "." and not name.startswith("x-"):
-                seen[name[:-4]] = None
-        for entry_id in seen:
-            self._on_entry(entry_id)
+                is_there[name[:-4]] = not mask & _DELETE
+        for entry_id, is_left in is_there.items():
+            (self._on_entry if is_left else self._on_gone)(entry_id)
 
     def close(self) -> None:
         """Hear no more."""

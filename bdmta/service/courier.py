@@ -141,7 +141,7 @@ class Courier:
     async def start(self) -> None:
         """Begin: what is new at once, what was left behind as it is read."""
         self.dispatcher.start()
-        self._nudge = Nudge(self._site.queue_dir, self._hear, self._look_through)
+        self._nudge = Nudge(self._site.queue_dir, self._hear, self.dispatcher.forget, self._look_through)
         if not self._nudge.works:
             self._log.warning("no inotify: new letters leave at the next round", every_s=_EVERY_S)
         self._tasks.start(self._rounds(), "courier")
@@ -183,7 +183,9 @@ class Courier:
         return found
 
     def _hear(self, entry_id: str) -> None:
-        """An envelope has appeared, was replaced or is gone. Small files just written: read here, at once."""
+        """An envelope has appeared or was replaced. Small files just written: read here, at once."""
+        if self.dispatcher.is_working_on(entry_id):
+            return  # that was we
         try:
             self.dispatcher.learn(self.spool.load(entry_id))
         except NotFound:

@@ -25,7 +25,8 @@ class Flaw(StrEnum):
 class DataReader:
     """Feed it what the client sends after 354; it gives back the letter's octets, a block at a time.
 
-    Blocks begin at the start of a line and end with CRLF. Memory is one unfinished line (`max_line_octets`) and the
+    Blocks begin at the start of a line and end with CRLF (where `normalise` has to mend a letter with other line breaks
+    alone, before the CRLF). Memory is one unfinished line (`max_line_octets`) and the
     block fed. After a flaw nothing more is given back, but the end is still looked for, so that the reply comes in
     its place. `flaw` is None while all is well; `rest` holds what followed the end (the next commands).
     """
@@ -56,6 +57,8 @@ class DataReader:
                 # What may yet turn out to be the end stays: the open line, and a line end before a single dot.
                 cut = data.rfind(b"\r\n", 0, len(data) - 2 if data.endswith((b"\r\n.", b"\r\n.\r")) else len(data)) + 2
                 cut = cut if cut >= 2 else 0
+                if self._normalise and len(data) - cut > self._max_line:
+                    cut = _bare_break(data, cut)
                 body, rest = data[:cut], data[cut:]
                 if len(rest) > self._max_line:
                     self.flaw = self.flaw or Flaw.LONG_LINE
@@ -71,10 +74,6 @@ class DataReader:
         if b"\0" in body:
             self.flaw = Flaw.NUL
             return b""
-        # Within one block no line is longer than the block, and whole blocks are at most a line longer than fed.
-        if len(body) > self._max_line and max(map(len, body.split(b"\n"))) > self._max_line:
-            self.flaw = Flaw.LONG_LINE
-            return b""
         if body.startswith(b"."):
             body = body[1:]
         if b"." in body and b"\r\n." in body:
@@ -85,8 +84,21 @@ class DataReader:
                 self.flaw = Flaw.BARE_LF if body.count(b"\n") != line_ends else Flaw.BARE_CR
                 return b""
             body = _BARE.sub(b"\r\n", body)
+        # Within one block no line is longer than the block, and whole blocks are at most a line longer than fed.
+        if len(body) > self._max_line and max(map(len, body.split(b"\n"))) > self._max_line:
+            self.flaw = Flaw.LONG_LINE
+            return b""
         self.octets += len(body)
         if self.octets > self._max_octets:
             self.flaw = Flaw.TOO_BIG
             return b""
         return body
+
+
+def _bare_break(data: bytes, start: int) -> int:
+    """Where the last bare CR or LF after `start` stands, else `start`: once mended, the line ends there.
+
+    The break stays with what follows: a dot behind it is at no line's start as SMTP has it, and ends nothing.
+    """
+    end = len(data) - len(b"\r\n.\r") - 1
+    return max(data.rfind(b"\n", start, end), data.rfind(b"\r", start, end), start)

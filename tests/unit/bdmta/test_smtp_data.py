@@ -125,3 +125,48 @@ def test_a_dot_that_ends_a_long_line_ends_no_letter():
         for other in range(cut, len(sent)):
             _, reader = read(sent, [cut, other], max_line_octets=8)
             assert (reader.rest, reader.flaw) == (b"QUIT\r\n", Flaw.LONG_LINE), (cut, other)
+
+
+@pytest.mark.parametrize("line_break", [b"\n", b"\r"])
+def test_a_letter_without_any_crlf_is_mended_before_its_lines_are_measured(line_break):
+    line = b"x" * 70
+    letter = b"Subject: x" + line_break * 2 + (line + line_break) * 3000  # 213,000 octets in what SMTP calls one line
+    for step in (1000, 65_536, 1 << 20):
+        sent = letter + b"\r\n.\r\nNOOP\r\n"
+        out, reader = read(sent, list(range(step, len(sent), step)), normalise=True)
+        assert (reader.flaw, reader.ended, reader.rest) == (None, True, b"NOOP\r\n")
+        assert out == b"Subject: x\r\n\r\n" + (line + b"\r\n") * 3000 + b"\r\n"
+        assert read(sent, list(range(step, len(sent), step)))[1].flaw is not None
+    long = b"y" * 70_000
+    assert (
+        read(b"a" + line_break + long + line_break + b"b\r\n.\r\n", [20, 66_000], normalise=True)[1].flaw
+        is Flaw.LONG_LINE
+    )
+
+
+@pytest.mark.parametrize("smuggle", SMUGGLES)
+def test_smuggling_sequences_in_endless_lines_do_not_end_the_data(smuggle):
+    inner = b"MAIL FROM:<a@b>\r\nDATA\r\n"
+    sent = b"abc\ndefghijk\nb" + smuggle + inner + b"c\r\n.\r\nQUIT\r\n"
+    for cut in range(len(sent)):
+        _, reader = read(sent, [cut], normalise=True, max_line_octets=6)
+        assert reader.ended
+        assert reader.rest == b"QUIT\r\n", cut
+
+
+@given(
+    st.lists(st.sampled_from([b"\n", b"\r", b"\r\n", b"\n.\n", b"x", b"yz", b".", b"wxyz"]), max_size=60),
+    st.lists(st.integers(0, 200), max_size=8),
+)
+def test_mending_does_not_depend_on_blocks(pieces, cuts):
+    letter = b"".join(pieces)
+    sent = letter + b"\r\n.\r\nNOOP\r\n"
+    at_once, whole = read(sent, normalise=True)
+    out, reader = read(sent, cuts, normalise=True, max_line_octets=12)
+    assert reader.ended
+    assert reader.rest == whole.rest
+    if reader.flaw is None:
+        assert out == at_once
+    else:
+        assert reader.flaw is Flaw.LONG_LINE
+        assert max(map(len, at_once.split(b"\n"))) > 12 - len(b"\r\n.\r\n")  # which may wait with the line

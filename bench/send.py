@@ -9,6 +9,7 @@ Postfix's letters are signed as they come in, ours as they leave: in form `queue
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import re
@@ -16,13 +17,15 @@ import shutil
 import ssl
 import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import results
 from bench.process import cpu_s
-from bench.senders import SENDER, Door, Sender
+from bench.senders import SENDER, BdmtaSender, Door, PostfixSender, Sender
 
 LETTERS = 5000
 OCTETS = 4096
@@ -237,3 +240,38 @@ def table(rows: dict[Load, dict[str, Row]]) -> str:
         cpu = [f"{statistics.median(row.cpu_ms):.2f}" for row in (ours, theirs)]
         lines.append(f"| {load.label} | {cells[0]} | {cells[1]} | {ratio:.2f} x | {cpu[0]} | {cpu[1]} |")
     return "\n".join(lines)
+
+
+def main(words: Sequence[str], say: Say) -> None:
+    """`scripts/bench send`."""
+    parser = argparse.ArgumentParser(prog="scripts/bench send", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--port", type=int, default=31025)
+    parser.add_argument("--only", default="", help="the loads whose label has this in it")
+    parser.add_argument("--letters", type=int, default=LETTERS, help="of each turn; RESULTS.md gets 5,000 only")
+    parser.add_argument("--turns", type=Path, help="a file to which turns are added; the table is of all in it")
+    asked = parser.parse_args(words)
+    top = Path(tempfile.mkdtemp(prefix="bdmta-bench.", dir=os.environ.get("BENCH_TMP")))
+    top.chmod(0o755)
+    sink_port = asked.port + 900
+    senders: list[Sender] = []
+    sink: Sink | None = None
+    try:
+        senders.append(BdmtaSender(top / "bdmta", asked.port, sink_port))
+        senders.append(PostfixSender(top / "postfix", asked.port + 700, sink_port))
+        for sender in senders:
+            for signed in (False, True):
+                prove_signature(sender, sink_port, top / f"{sender.name}-{signed}", signed=signed)
+        say("unsigned letters leave as they are, signed ones with a DKIM-Signature")
+        sink = Sink(sink_port, top)
+        turns = asked.turns or top / "turns.tsv"
+        race(senders, sink, [ld for ld in LOADS if asked.only in ld.label], asked.rounds, asked.letters, turns, say)
+        say(text := table(read(turns)))
+        if asked.letters == LETTERS:
+            results.write("send", text, "Postfix", "opendkim")
+    finally:
+        for sender in senders:
+            sender.stop()
+        if sink is not None:
+            sink.stop()
+        say(f"left in {top}; remove it when you like")

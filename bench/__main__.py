@@ -17,7 +17,8 @@ from bench.peers import Bdmta, Peer, Postfix
 from bench.readers import ACCOUNTS, BdmtaReader, Dovecot, Reader
 
 _READING = ("imap", "pop3", "idle")
-_ALL = ("smtp", "latency", "group", "memory", "send", "imap", "pop3", "idle", "policy", "backup", "growth")
+CHOICES = ("smtp", "latency", "group", "memory", *_READING, "policy")
+"""In the order of `all`, which measures `growth` as well."""
 
 
 def say(text: str) -> None:
@@ -26,7 +27,7 @@ def say(text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("what", choices=["smtp", "group", "memory", "latency", "policy", *_READING])
+    parser.add_argument("what", choices=CHOICES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--port", type=int, default=31025)
     parser.add_argument("--warm", action="store_true", help="imap: without the cold rows, which take minutes")
@@ -119,7 +120,7 @@ def write(section: str, text: str) -> None:
 def everything(words: list[str]) -> None:
     """Each measurement in a process of its own, one after the other; what fails is named at the end."""
     failed = []
-    for what in _ALL:
+    for what in (*CHOICES, "growth"):
         say(f"--- {what}")
         command = [sys.executable, "-m", "bench", what, *(words if what != "growth" else [])]
         if subprocess.run(command).returncode:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
@@ -19,6 +19,7 @@ from bdmta.traffic.compose import Composer
 from bdmta.traffic.hostile import read_folder
 from bdmta.traffic.inspection import inspect
 from bdmta.traffic.ledger import Ledger, read_ledger
+from bdmta.traffic.letter import Letter
 from bdmta.traffic.live import progress
 from bdmta.traffic.mix import MIXES, Mix, read_mix
 from bdmta.traffic.population import invent, read_accounts, write_people
@@ -136,19 +137,32 @@ def run(
     )  # fmt: skip
     settings = {"mix": mix, "seed": seed, "label": name, "rate": rate, "duration_s": duration, "sessions": sessions,
                 "readers": readers, "day": day, "loop": "open" if rate is not None else "closed"}  # fmt: skip
-    console = Console(stderr=True)
-    with ExitStack() as stack:
-        file = stack.enter_context(open(ledger, "w", encoding="utf-8")) if ledger else None
-        running = Run(target, letters, pace, Ledger(name, file), clock, seed)
-        with progress(console, duration) as tick:
-            _loop(running(tick))
-        last = clock.monotonic()
-        faults, checked = ((), 0) if no_check else _inspect(running.ledger, target, late, patience, clock, last)
-    by = "" if no_check else "Maildir" if target.maildir else "IMAP"
-    outcome = report.Outcome(running, (*running.notes.faults, *faults), by, checked, settings)
-    report.show(outcome, console)
+    looking = None if no_check else (late, patience)
+    outcome = _carry_out(target, letters, pace, ledger, settings, looking)
+    report.show(outcome, Console(stderr=True))
     _write(outcome, json_file, chart)
     raise typer.Exit(0 if outcome.is_good else 1)
+
+
+def _carry_out(
+    target: Target, letters: Iterator[Letter], pace: Pace, ledger: str, settings: dict[str, Any],
+    looking: tuple[float, float] | None,
+) -> report.Outcome:  # fmt: skip
+    """Run, then look (late, patience; None: do not)."""
+    clock, trouble, checked = SystemClock(), "", 0
+    faults: tuple[Fault, ...] = ()
+    with ExitStack() as stack:
+        file = stack.enter_context(open(ledger, "w", encoding="utf-8")) if ledger else None
+        running = Run(target, letters, pace, Ledger(settings["label"], file), clock, settings["seed"])
+        with progress(Console(stderr=True), pace.duration_s) as tick:
+            _loop(running(tick))
+        try:
+            if looking is not None:
+                faults, checked = _inspect(running.ledger, target, *looking, clock, clock.monotonic())
+        except WireError as error:
+            trouble = f"{error}; `bdmta-traffic check --ledger` looks later" if ledger else str(error)
+    by = "" if looking is None or trouble else "Maildir" if target.maildir else "IMAP"
+    return report.Outcome(running, (*running.notes.faults, *faults), by, checked, settings, trouble)
 
 
 @app.command()

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import TextIO
+from typing import Any, TextIO
 
 from bdmta.errors import UsageError
 from bdmta.traffic.letter import ID_FIELD, Expect
@@ -82,12 +81,20 @@ class Ledger:
             self._file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
             self._file.flush()
 
-    def counts(self) -> dict[str, int]:
-        """Letters (not recipients) by what their answer was."""
-        found = dict.fromkeys(OUTCOMES, 0)
-        for entry in self.entries.values():
-            found[outcome(entry)] += 1
-        return found
+    def begin_move(self, number: int, address: str) -> None:
+        """A reader starts to move a letter by COPY and EXPUNGE: until `end_move`, two copies are its own doing."""
+        self.unsure.add((number, address))
+        self._note(number, address, is_unsure=True)
+
+    def end_move(self, number: int, address: str) -> None:
+        """It is moved."""
+        self.unsure.discard((number, address))
+        self._note(number, address, is_unsure=False)
+
+    def _note(self, number: int, address: str, *, is_unsure: bool) -> None:
+        if self._file is not None:
+            self._file.write(json.dumps({"moving": number, "address": address, "is_unsure": is_unsure}) + "\n")
+            self._file.flush()
 
 
 def outcome(entry: Entry) -> str:
@@ -107,19 +114,20 @@ def read_ledger(path: str) -> Ledger:
         with open(path, encoding="utf-8") as file:
             lines = iter(file.readlines())
         ledger = Ledger(json.loads(next(lines))["label"])
-        for entry in _entries(lines):
-            ledger.entries[entry.number] = entry
+        for line in lines:
+            if line.endswith("\n"):
+                _take(ledger, json.loads(line))
     except (OSError, ValueError, KeyError, TypeError, StopIteration) as error:
         raise UsageError(f"{path}: not a ledger of bdmta-traffic ({error!r})") from error
     return ledger
 
 
-def _entries(lines: Iterable[str]) -> Iterator[Entry]:
-    for line in lines:
-        if not line.endswith("\n"):
-            return
-        data = json.loads(line)
-        data["expect"] = Expect(data["expect"])
-        data["states"] = {address: State(state) for address, state in data["states"].items()}
-        data["folders"] = tuple(data["folders"])
-        yield Entry(**data)
+def _take(ledger: Ledger, data: dict[str, Any]) -> None:
+    if "moving" in data:
+        change = ledger.unsure.add if data["is_unsure"] else ledger.unsure.discard
+        change((data["moving"], data["address"]))
+        return
+    data["expect"] = Expect(data["expect"])
+    data["states"] = {address: State(state) for address, state in data["states"].items()}
+    data["folders"] = tuple(data["folders"])
+    ledger.entries[data["number"]] = Entry(**data)

@@ -201,13 +201,12 @@ class Outlook(_ImapReading):
         number = next((self._notes.reader.number(line.literals[-1]) for line in lines if line.literals), None)
         if number is None:
             return
-        unsure = self._notes.ledger.unsure
-        unsure.add((number, desk.account.address))  # a session that breaks here leaves two copies, rightly
+        self._notes.ledger.begin_move(number, desk.account.address)  # a session that breaks here leaves two copies
         async with self._timed("copy and expunge"):
             await client.command(f'UID COPY {uid} "Archive"')
             await client.command(f"UID STORE {uid} +FLAGS.SILENT (\\Deleted)")
             await client.command("EXPUNGE")
-        unsure.discard((number, desk.account.address))
+        self._notes.ledger.end_move(number, desk.account.address)
 
 
 class Pop3Reader(ReadingSession):

@@ -28,11 +28,13 @@ class Outcome:
     checked_by: str
     checked_count: int
     settings: dict[str, Any]
+    trouble: str = ""
+    """Why nobody could look, though it was wanted."""
 
     @property
     def is_good(self) -> bool:
-        """No fault was found, and something was answered."""
-        return not self.faults and self.run.answered > 0
+        """No fault was found, the server answered, and nothing kept the tool from looking."""
+        return not self.faults and self.run.answered > self.run.counts["failed"] and not self.trouble
 
 
 def as_json(outcome: Outcome) -> dict[str, Any]:
@@ -48,7 +50,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
         "generator_lag_ms": round(run.generator_lag_s * 1000, 1),
         "latencies": {name: one.as_json() for name, one in sorted(run.meter.by_name.items())},
         "errors": run.notes.errors,
-        "checked": {"by": outcome.checked_by, "promises": outcome.checked_count},
+        "checked": {"by": outcome.checked_by, "promises": outcome.checked_count, "trouble": outcome.trouble},
         "faults": dict(Counter(fault.what for fault in outcome.faults)),
         "fault_list": [
             {"what": fault.what, "letter": fault.number, "address": fault.address, "detail": fault.detail}
@@ -80,8 +82,13 @@ def show(outcome: Outcome, console: Console) -> None:
             style="yellow",
         )
     for what, count in sorted(run.notes.errors.items(), key=lambda item: -item[1])[:10]:
-        console.print(f"{count} x {what}", style="yellow", markup=False, highlight=False)
-    show_faults(outcome.faults, outcome.checked_by, outcome.checked_count, console)
+        console.print(f"{count} x {what}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if outcome.trouble:
+        console.print(
+            f"Nobody could look what became of the letters: {outcome.trouble}", style="bold red", markup=False
+        )
+    else:
+        show_faults(outcome.faults, outcome.checked_by, outcome.checked_count, console)
 
 
 def show_faults(faults: Sequence[Fault], checked_by: str, checked_count: int, console: Console) -> None:
@@ -98,7 +105,7 @@ def show_faults(faults: Sequence[Fault], checked_by: str, checked_count: int, co
     for what, count in Counter(fault.what for fault in faults).most_common():
         console.print(f"  {count:>6} {what}: {MEANINGS[what]}")
     for fault in faults[:_SHOWN_FAULTS]:
-        console.print(f"  {fault}", markup=False, highlight=False)
+        console.print(f"  {fault}", markup=False, highlight=False, soft_wrap=True)
     if len(faults) > _SHOWN_FAULTS:
         console.print(f"  and {len(faults) - _SHOWN_FAULTS} more")
 

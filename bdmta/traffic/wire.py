@@ -18,6 +18,9 @@ PORTS = {
 }  # fmt: skip
 
 
+_BROKEN = (OSError, TimeoutError, ssl.SSLError, RuntimeError)  # uvloop says RuntimeError of a transport that was closed
+
+
 class WireError(Exception):
     """The other side was not there, hung up, or said what no server says; the text says which."""
 
@@ -104,7 +107,7 @@ class Wire:
                     ssl=tls.context if to.is_tls else None,
                     server_hostname=name,
                 )
-        except (OSError, TimeoutError, ssl.SSLError) as error:
+        except _BROKEN as error:
             raise WireError(f"{to}: no connection ({_said(error)})") from error
         return cls(reader, writer, to, timeout_s)
 
@@ -113,7 +116,7 @@ class Wire:
         try:
             async with asyncio.timeout(self._timeout_s):
                 await self._writer.start_tls(tls.context, server_hostname=tls.name or self._to.host)
-        except (OSError, TimeoutError, ssl.SSLError) as error:
+        except _BROKEN as error:
             raise WireError(f"{self._to}: no TLS ({_said(error)})") from error
 
     async def send(self, octets: bytes) -> None:
@@ -122,7 +125,7 @@ class Wire:
             async with asyncio.timeout(self._timeout_s):
                 self._writer.write(octets)
                 await self._writer.drain()
-        except (OSError, TimeoutError) as error:
+        except _BROKEN as error:
             raise WireError(f"{self._to}: the connection broke in sending ({_said(error)})") from error
 
     async def line(self, timeout_s: float | None = None) -> bytes:
@@ -132,7 +135,7 @@ class Wire:
                 line = await self._reader.readuntil(b"\n")
         except TimeoutError as error:
             raise Silence(f"{self._to}: no answer in time") from error
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        except (*_BROKEN, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise WireError(f"{self._to}: no answer ({_said(error)})") from error
         return line.rstrip(b"\r\n")
 
@@ -141,13 +144,13 @@ class Wire:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._reader.readexactly(count)
-        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+        except (*_BROKEN, asyncio.IncompleteReadError) as error:
             raise WireError(f"{self._to}: the answer ended early ({_said(error)})") from error
 
     async def close(self) -> None:
         """End it, however it stands."""
-        self._writer.close()
-        with contextlib.suppress(OSError, TimeoutError, ssl.SSLError):
+        with contextlib.suppress(*_BROKEN):
+            self._writer.close()
             async with asyncio.timeout(1):
                 await self._writer.wait_closed()
 

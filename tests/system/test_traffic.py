@@ -89,3 +89,23 @@ def test_another_machine_is_not_loaded_by_mistake(accounts):
         "bdmta-traffic: smtp://192.0.2.1:25 is another machine; --not-loopback allows it, and is for servers that are yours "
         "to load\n"
     )
+
+
+@pytest.mark.slow
+@pytest.mark.crash
+def test_what_was_promised_before_a_kill_is_there_afterwards(own_site, accounts, tmp_path):
+    site, ledger = own_site({"dns": {"servers": "[]"}, "limits": {"auth_backoff_s": "0"}}), tmp_path / "ledger.jsonl"
+    site.start(workers=2)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "bdmta.traffic", "run", "--site", site.folder, "--accounts", accounts, "--rate", "60",
+         "--duration", "8", "--idle", "1", "--think", "0.3", "--largest", "300000", "--ledger", ledger],
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    site.wait_for(lambda: ledger.exists() and ledger.read_text().count("\n") > 100, 60)
+    site.kill()
+    told = running.communicate(timeout=60)[1]
+    assert running.returncode == 1
+    assert "Nobody could look what became of the letters" in told
+    site.start(workers=2)
+    again = traffic("check", "--ledger", ledger, "--site", site.folder, "--accounts", accounts, expect=0)
+    assert "every letter once, whole, where it should be" in again.stderr

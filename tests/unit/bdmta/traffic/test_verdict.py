@@ -111,10 +111,14 @@ def test_a_maildir_is_read_whatever_its_line_ends(tmp_path):
 def test_a_ledger_is_read_again_without_a_line_that_was_cut_off(tmp_path):
     path = tmp_path / "ledger"
     with path.open("w") as file:
-        Ledger("run", file).add(entry())
+        kept = Ledger("run", file)
+        kept.add(entry())
+        kept.begin_move(1, TO)
+        kept.begin_move(2, TO)
+        kept.end_move(2, TO)
     path.write_text(path.read_text() + '{"number": 2, "ki')
     read = read_ledger(str(path))
-    assert (read.label, read.entries) == ("run", {1: entry()})
+    assert (read.label, read.entries, read.unsure) == ("run", {1: entry()}, {(1, TO)})
     path.write_text("nothing")
     with pytest.raises(UsageError, match="not a ledger"):
         read_ledger(str(path))

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from bdmta.charset import codec, markup
 from bdmta.charset.detect import LIKELY, SURE, SUSPECT, Reading, best, readings, sample
-from bdmta.charset.score import UNICODE_VIETNAMESE, reads_as_vietnamese, score
+from bdmta.charset.score import UNICODE_VIETNAMESE, reads_as_vietnamese, reads_rightly, score
 from bdmta.charset.viqr import is_viqr
 from bdmta.message.words import codec_of
 
@@ -202,6 +202,8 @@ def _of_mojibake(shown: str, hint: str | None, bar: float) -> Truth | None:
         if reads_as_vietnamese(repaired_text) or _is_likely(repaired_text):
             return Truth(Kind.CONVERT, "mojibake:" * depth + "utf-8", True)
         return None
+    if reads_rightly(shown):
+        return None
     found = readings(sample(octets), mapped if len(octets) < 40_000 else None)
     reading = best(found, bar) or _hinted(found, hint)
     if reading is not None:
@@ -228,6 +230,14 @@ def _utf8_mojibake(octets: bytes) -> tuple[str, int]:
 def _is_likely(text: str) -> bool:
     found = score(unicodedata.normalize("NFC", text))
     return found.total >= LIKELY and found.words_for > 2 * found.words_against
+
+
+def _shown(text: Text) -> str:
+    """What the label's own reading shows; "" where the label says UTF-8, which it is not."""
+    if text.label in _UTF8:
+        return ""
+    literal = _literal(sample(text.octets), text.label)
+    return markup.visible(literal, reads_references=False) if text.is_html else literal
 
 
 def _readings(text: Text) -> list[Reading]:
@@ -259,6 +269,8 @@ def _of_octets(text: Text, hint: str | None, bar: float) -> Truth:
             return truth
     if text.is_html and hint is None:
         hint = markup.font_encoding(text.octets[:100_000].decode("latin-1"))
+    if hint is None and reads_rightly(_shown(text)):
+        return Truth(Kind.RIGHT, text.label)
     reading = best(found, bar) or _hinted(found, hint)
     if reading is not None:
         return _old_set(text, reading)

@@ -260,6 +260,12 @@ class DmarcTable(Table):
     """Reports to those in whose name letters come (RFC 7489)."""
 
     reports: Flag = setting(False, "Whether domains that ask for aggregate reports get them, once a day.")
+    mailbox: MailAddress = setting(
+        "",
+        "The mailbox whose letters are looked through for reports about our domains (the rua= of our records); empty: "
+        "[mail] postmaster.",
+    )
+    keep_days: Count = setting(400, "How long the reports that came are kept, in days.", ge=1, le=3650)
 
 
 class Dns(Table):

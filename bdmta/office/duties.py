@@ -47,6 +47,8 @@ def duties(desk: Desk) -> list[Duty]:
     marker = os.path.join(desk.site.state_dir, "quarantine-digest")
     digest = partial(desk.ask, "quarantine_daily", keep_days=config.quarantine.keep_days, marker=marker)
     found = [Duty("quarantine-digest", desk.at(hour=config.quarantine.digest_hour), digest)]
+    collect = partial(desk.errand, "dmarc", "collect")
+    found.append(Duty("dmarc-collect", desk.at(minute="*/15"), collect, jitter_s=60))
     if config.dmarc.reports and config.dns.servers:
         # An hour into the day (UTC), when the facts of the day before have come in.
         send = partial(send_daily, desk.site, desk.clock, desk.log)

@@ -75,8 +75,10 @@ def _spf(sources: Iterable[str]) -> str:
 def _more(site: Site, domain: str) -> Iterator[Record]:
     hostname = site.config.server.hostname
     reports = f"mailto:postmaster@{domain}"
+    mailbox = site.config.dmarc.mailbox
+    rua = f"mailto:{mailbox}" if mailbox.endswith(f"@{domain}") else reports
     yield Record(
-        domain, f"_dmarc.{domain}", "TXT", f"v=DMARC1; p=quarantine; adkim=r; aspf=r; rua={reports}", "should",
+        domain, f"_dmarc.{domain}", "TXT", f"v=DMARC1; p=quarantine; adkim=r; aspf=r; rua={rua}", "should",
         "what others do with forgeries (RFC 7489); p=none to look first, p=reject in the end",
     )  # fmt: skip
     policy = sts_policy(hostname)

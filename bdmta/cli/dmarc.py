@@ -117,7 +117,7 @@ def list_(
     from bdmta.clock import SystemClock
 
     begin = _begin(since) if since else int(SystemClock().time()) - 30 * 86_400
-    reports = [r for r in _kept().list(_day(begin)) if not domain or r.domain == domain.lower()]
+    reports = [r for r in _kept().since(_day(begin)) if not domain or r.domain == domain.lower()]
     if json:
         print_json([{k: v for k, v in asdict(r).items() if k != "rows"} for r in reports])
         return

@@ -90,10 +90,10 @@ class KeptReports:
         write_durable(path, json.dumps(asdict(report), ensure_ascii=False).encode("utf-8", "replace") + b"\n")
         return True
 
-    def list(self, since: str = "") -> Iterator[KeptReport]:
-        """The reports about `since` (YYYY-MM-DD) and later, oldest first, without their rows."""
+    def since(self, day: str = "") -> Iterator[KeptReport]:
+        """The reports about `day` (YYYY-MM-DD) and later, oldest first, without their rows."""
         for name in self._names():
-            if name >= since:
+            if name >= day:
                 report = self._read(name)
                 if report is not None:
                     report.rows.clear()

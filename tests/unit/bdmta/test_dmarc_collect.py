@@ -80,7 +80,7 @@ def test_a_report_is_kept_once_and_its_letter_stays(inbox: Inbox) -> None:
     path = inbox.put("1.a.x,S=9,W=9", letter(packed(xml())))
     found = collect(inbox.site, NOW)
     assert (found.letters, found.new, found.unreadable) == (1, 1, ())
-    (kept,) = inbox.kept.list()
+    (kept,) = inbox.kept.since()
     assert (kept.domain, kept.reporter, kept.letters, kept.failed) == (DOMAIN, "Big ", 43, 3)
     assert (kept.brought_by, kept.is_proven, kept.id[:11]) == ("big.example", True, "2026-01-05-")
     whole = inbox.kept.get(kept.id)
@@ -92,7 +92,7 @@ def test_a_report_is_kept_once_and_its_letter_stays(inbox: Inbox) -> None:
     inbox.put("2.a.x,S=9,W=9", letter(packed(xml())))  # and once more
     found = collect(inbox.site, NOW)
     assert (found.letters, found.new) == (1, 0)
-    assert len(list(inbox.kept.list())) == 1
+    assert len(list(inbox.kept.since())) == 1
     assert collect(inbox.site, NOW).letters == 0
 
 
@@ -104,7 +104,7 @@ def test_a_report_is_kept_once_and_its_letter_stays(inbox: Inbox) -> None:
 def test_what_our_own_check_did_not_believe_is_marked(inbox: Inbox, results: str) -> None:
     inbox.put("1.a.x", letter(packed(xml()), results))
     collect(inbox.site, NOW)
-    (kept,) = inbox.kept.list()
+    (kept,) = inbox.kept.since()
     assert not kept.is_proven
 
 
@@ -133,7 +133,7 @@ def test_a_bomb_is_named_and_costs_no_memory(inbox: Inbox) -> None:
     tracemalloc.stop()
     assert found.unreadable == ("1.a.x: the report is too large",)
     assert peak < 4 * MAX_XML_OCTETS
-    assert list(inbox.kept.list()) == []
+    assert list(inbox.kept.since()) == []
 
 
 def test_old_ones_go_and_all_together_are_bounded(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,10 +144,10 @@ def test_old_ones_go_and_all_together_are_bounded(inbox: Inbox, monkeypatch: pyt
     assert inbox.kept.tidy(5, BEGIN + 10 * 86_400) == 5
     monkeypatch.setattr(kept_reports, "MAX_KEPT", 3)
     assert inbox.kept.tidy(400, BEGIN + 10 * 86_400) == 2
-    assert [report.report_id for report in inbox.kept.list()] == ["7", "8", "9"]
+    assert [report.report_id for report in inbox.kept.since()] == ["7", "8", "9"]
     monkeypatch.setattr(kept_reports, "MAX_KEPT_OCTETS", 300)
     inbox.kept.tidy(400, BEGIN + 10 * 86_400)
-    assert [report.report_id for report in inbox.kept.list()] == ["9"]
+    assert [report.report_id for report in inbox.kept.since()] == ["9"]
 
 
 def test_rows_beyond_the_bound_are_counted() -> None:

@@ -15,6 +15,8 @@ class PostfixLmtp(Postfix):
 
     name = "postfix+lmtp"
     title = "Postfix + Dovecot LMTP"
+    protocols = "lmtp"
+    dovecot_more = ""
 
     def _start(self) -> subprocess.Popen[bytes]:
         running = super()._start()
@@ -35,7 +37,10 @@ class PostfixLmtp(Postfix):
         with (etc / "main.cf").open("a") as file:
             file.write(f"virtual_transport = lmtp:unix:{sock}\nlmtp_destination_concurrency_limit = 20\n")
         (self.folder / "dovecot.conf").write_text(
-            _DOVECOT.format(folder=self.folder, root=self.root, uid=_USER_ID, sock=sock, port=self.port)
+            _DOVECOT.format(
+                folder=self.folder, root=self.root, uid=_USER_ID, sock=sock, port=self.port, protocols=self.protocols
+            )
+            + self.dovecot_more
         )
 
     def new_folder(self, number: int) -> Path:
@@ -60,7 +65,8 @@ _DOVECOT = """base_dir = {folder}/run
 state_dir = {folder}/run
 log_path = {folder}/dovecot.log
 instance_name = lmtp{port}
-protocols = lmtp
+listen = 127.0.0.1
+protocols = {protocols}
 ssl = no
 first_valid_uid = 1000
 auth_username_format = %Ln

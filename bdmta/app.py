@@ -13,7 +13,7 @@ from bdmta.clock import SystemClock
 from bdmta.errors import BdmtaError
 from bdmta.log import configure
 from bdmta.service.privileges import drop, sd_notify
-from bdmta.service.sockets import bind
+from bdmta.service.sockets import bind, divided
 from bdmta.service.supervise import Supervisor
 from bdmta.site import Site
 
@@ -21,6 +21,7 @@ from bdmta.site import Site
 def serve(site: Site, workers: int | None = None) -> int:
     """Run the site in the foreground; prints `ready` when every listener answers. Returns the exit status."""
     from bdmta.service.edge import PROTOCOLS
+    from bdmta.service.sockets import WEB
 
     config = site.config
     count = config.server.workers if workers is None else workers
@@ -29,12 +30,12 @@ def serve(site: Site, workers: int | None = None) -> int:
     log = configure(config.log.level, config.log.format, process="supervisor" if count else "bdmta")
     _raise_descriptor_limit()
     site.create_folders()
-    listeners = [listener for listener in config.listeners() if listener.protocol in PROTOCOLS]
+    listeners = [listener for listener in config.listeners() if listener.protocol in PROTOCOLS | {WEB}]
     sockets = bind(listeners)
     if count == 0:
         drop(config.server.user, config.server.group)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_all_in_one(site, sockets, log))
+            return runner.run(_all_in_one(site, *divided(sockets, listeners), log))
     protocols = {listener.name: listener.protocol for listener in listeners}
     for _, sock in sockets:
         os.set_inheritable(sock.fileno(), True)
@@ -43,7 +44,7 @@ def serve(site: Site, workers: int | None = None) -> int:
     return asyncio.run(supervisor.run())
 
 
-async def _all_in_one(site: Site, sockets: Any, log: Any) -> int:
+async def _all_in_one(site: Site, sockets: Any, web: Any, log: Any) -> int:
     from bdmta.office.server import Office
     from bdmta.service.courier import Courier
     from bdmta.service.edge import Edge
@@ -54,7 +55,7 @@ async def _all_in_one(site: Site, sockets: Any, log: Any) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     office, courier = Office(site, clock, log), Courier(site, clock, log)
-    await office.start()
+    await office.start(web)
     await courier.start()
     edge = Edge(site, 0, 1, clock, log)
     await edge.start(sockets)

@@ -16,7 +16,16 @@ from pathlib import Path
 
 DOMAIN = "binhduong.gov.vn"
 PASSWORDS = {"minhnv": "Mat-khau-2026", "khaintm": "Mat-khau-2027", "sotttt": "Mat-khau-2028"}
-_PORTS = {"smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
+_PORTS = {
+    "smtp": 25,
+    "submission": 587,
+    "submissions": 465,
+    "imap": 143,
+    "imaps": 993,
+    "pop3": 110,
+    "pop3s": 995,
+    "web": 80,
+}
 
 
 def free_base_port() -> int:

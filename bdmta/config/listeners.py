@@ -9,8 +9,9 @@ from bdmta.config.values import IPNetwork, parse_network
 
 STANDARD_PORTS = {
     "smtp": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995,
+    "web": 80,
 }  # fmt: skip
-"""RFC 5321, 6409, 8314, 9051, 1939. 24 (LMTP) and 80 (web) are reserved for what is to come."""
+"""RFC 5321, 6409, 8314, 9051, 1939, 9110. The web port answers http and https; 24 (LMTP) is reserved."""
 
 IMPLICIT_TLS = frozenset({"submissions", "imaps", "pop3s"})
 

@@ -28,7 +28,7 @@ from bdmta.config.values import (
     setting,
 )
 
-Protocol = Literal["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"]
+Protocol = Literal["smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "web"]
 
 
 class Server(Table):
@@ -65,7 +65,7 @@ class Listen(Table):
     )
     base_port: Port = setting(0, "Added to each standard port, so that 10000 makes SMTP 10025 and IMAPS 10993.")
     protocols: tuple[Protocol, ...] = setting(
-        ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"),
+        ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "web"),
         "What is offered.",
         min_length=1,
     )
@@ -77,7 +77,7 @@ class Listener(Table):
     name: ListenerName = setting("", "What logs and policies call it; empty: the protocol.")
     protocol: Protocol = setting(
         "smtp",
-        "What it speaks: smtp, submission, submissions, imap, imaps, pop3 or pop3s.",
+        "What it speaks: smtp, submission, submissions, imap, imaps, pop3, pop3s or web.",
     )
     addresses: tuple[IpAddress, ...] = setting(("127.0.0.1",), "The addresses to bind.", min_length=1)
     port: Port = setting(0, "The port; 0: the protocol's standard port plus [listen] base_port.")

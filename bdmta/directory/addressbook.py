@@ -1,7 +1,7 @@
-"""The public address book (Điều 6): who may stand in it, in the order in which people look.
+"""The address book (Điều 6): who stands in it, in the order in which people look.
 
-Agencies that are marked published and can receive mail, and officials' mailboxes marked published and active. Nothing
-else of either leaves the directory by this: no rank, no head, no clerk, no agency that is not published itself.
+In the public one: agencies that are marked published and can receive mail, and officials' mailboxes marked published
+and active. In neither is anything else: no rank, no head, no clerk; in the public one no agency that is not published.
 """
 
 from __future__ import annotations
@@ -13,40 +13,44 @@ from storage.directory_rows import LEVELS, Agency
 
 
 @call
-def addressbook_entries(service: DirectoryService) -> Json:
+def addressbook_entries(service: DirectoryService, *, internal: bool = False) -> Json:
     """`agencies` by level, then name; `officials` by given name, then the rest (Vietnamese order).
 
-    An agency: abbreviation, name, level, parent (a published agency's name, or ""), address, paper_address. An
-    official: name, address, agency (a published agency's name, or ""). `domain`, `generated_at`, `left_out`: the
-    abbreviations of published agencies that have no address that receives.
+    An agency: abbreviation, name, level, parent (a listed agency's name, or ""), address, paper_address. An
+    official: name, address, agency (a listed agency's name, or ""). `domain`, `generated_at`, `left_out`: the
+    abbreviations of listed agencies that have no address that receives. `internal`: for those who have a mailbox
+    themselves, with every agency and every official, published or not.
     """
     domain = service.directory.domains()[0]
     listed = {one.identifier: one for one in service.directory.agencies.all()}
-    agencies, left_out = _agencies(service, listed, domain)
+    agencies, left_out = _agencies(service, listed, domain, internal)
     shown = {one["abbreviation"]: one["name"] for one in agencies}
     officials = [
         {"name": box.name, "address": box.address, "agency": shown.get(box.agency, "")}
         for box in service.directory.mailboxes(kind="person", status="active")
-        if box.published
+        if internal or box.published
     ]
     officials.sort(key=lambda one: (person_key(one["name"]), one["address"]))
     return {
         "domain": domain,
         "generated_at": service.local_time(service.clock.time()),
+        "internal": internal,
         "agencies": agencies,
         "officials": officials,
         "left_out": left_out,
     }
 
 
-def _agencies(service: DirectoryService, listed: dict[str, Agency], domain: str) -> tuple[list[Json], list[str]]:
+def _agencies(
+    service: DirectoryService, listed: dict[str, Agency], domain: str, internal: bool
+) -> tuple[list[Json], list[str]]:
     boxes = {box.address: box for box in service.directory.mailboxes(kind="agency")}
     routes = {alias.address for alias in service.directory.aliases()} | {
         one.address for one in service.directory.groups()
     }
     found, left_out = [], []
     for one in listed.values():
-        if not one.published:
+        if not (internal or one.published):
             continue
         address = f"{one.identifier}@{domain}"
         box = boxes.get(address)
@@ -54,10 +58,11 @@ def _agencies(service: DirectoryService, listed: dict[str, Agency], domain: str)
             left_out.append(one.identifier)
             continue
         parent = listed.get(one.parent or "")
-        found.append(_entry(one, address, parent.name if parent is not None and parent.published else ""))
-    for box in boxes.values():  # marked itself, and not entered as an agency
+        is_shown = parent is not None and (internal or parent.published)
+        found.append(_entry(one, address, parent.name if parent is not None and is_shown else ""))
+    for box in boxes.values():  # not entered as an agency
         identifier = box.address.partition("@")[0]
-        if box.published and box.status == "active" and identifier not in listed:
+        if (internal or box.published) and box.status == "active" and identifier not in listed:
             found.append(_entry(Agency(identifier=identifier, name=box.name), box.address, ""))
     found.sort(key=lambda one: (LEVELS.index(one["level"]), order_key(one["name"]), one["address"]))
     return found, left_out

@@ -1,10 +1,11 @@
-"""The address book for programs: CSV for Excel and Outlook, vCard 4 (RFC 6350), LDIF (RFC 2849)."""
+"""The address book for programs: CSV for Excel and Outlook, vCard 4 (RFC 6350), LDIF (RFC 2849), JSON."""
 
 from __future__ import annotations
 
 import base64
 import csv
 import io
+import json
 import re
 from typing import Any
 
@@ -31,6 +32,15 @@ def csv_file(book: Json) -> bytes:
     for one in book["officials"]:
         writer.writerow([_cell(cell) for cell in ("cá nhân", one["name"], one["address"], one["agency"], "", "")])
     return b"\xef\xbb\xbf" + out.getvalue().encode()
+
+
+def json_file(book: Json) -> bytes:
+    """JSON: `domain`, `agencies`, `officials`, each entry as in the book; UTF-8, one entry a line."""
+    lists = ",\n".join(
+        f'"{name}": [\n' + ",\n".join(json.dumps(one, ensure_ascii=False, sort_keys=True) for one in book[name]) + "\n]"
+        for name in ("agencies", "officials")
+    )
+    return f'{{"domain": {json.dumps(book["domain"])},\n{lists}}}\n'.encode()
 
 
 def _cell(text: str) -> str:

@@ -139,6 +139,16 @@ def mailbox_password(
 
 
 @call
+def password_change(service: DirectoryService, *, address: str, password_hash: str) -> None:
+    """The owner's own new password, which was looked at and hashed where it was typed (`hash_password`)."""
+    own = service.own_address(address)
+    if not service.passwords.is_ours(password_hash):
+        raise UsageError(f"{own}: not a hash of ours")
+    with service.change() as change:
+        change.set_password(own, password_hash, must_change=False)
+
+
+@call
 def mailbox_status(
     service: DirectoryService, *, address: str, status: Literal["active", "suspended", "closed"], reason: str = ""
 ) -> Json:
@@ -222,6 +232,14 @@ def delegate_remove(service: DirectoryService, *, address: str, delegate: str) -
     with service.change() as change:
         change.remove_delegate(own, who)
     return list(service.directory.delegates(own))
+
+
+@call
+def delegate_boxes(service: DirectoryService, *, address: str) -> list[str]:
+    """The open agency mailboxes that this mailbox may act for."""
+    own = service.own_address(address)
+    held = (service.directory.find_mailbox(one) for one in service.directory.acts_for(own))
+    return [box.address for box in held if box is not None and box.status == "active"]
 
 
 @call

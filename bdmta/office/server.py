@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bdmta.clock import Clock
 from bdmta.errors import BdmtaError
@@ -17,7 +19,11 @@ from bdmta.office.timetable import Timetable, timetable_path
 from bdmta.site import Site
 from bdmta.tasks import Tasks
 
+if TYPE_CHECKING:
+    from bdmta.web.compose import Pages
+
 _IMPORT_EVERY_S = 1.0
+_PAGES_S = 5.0
 
 
 class Office:
@@ -32,9 +38,13 @@ class Office:
         self._books: Books | None = None
         self._server: asyncio.Server | None = None
         self._stopping = asyncio.Event()
+        self._pages: Pages | None = None
 
-    async def start(self) -> None:
-        """Take the lock, open the books, publish the directory, listen. BdmtaError when another office is there."""
+    async def start(self, web: Sequence[tuple[str, socket.socket]] = ()) -> None:
+        """Take the lock, open the books, publish the directory, listen. BdmtaError when another office is there.
+
+        `web`: the listening sockets of the pages, with their listeners' names.
+        """
         self._books = await self._in_turn(open_books, self._site, self._clock)
         await self._in_turn(self._books.publish)
         if os.path.exists(self._site.office_socket):
@@ -47,6 +57,17 @@ class Office:
         desk = Desk(self._site, self._clock, self._log, self._ask)
         timetable = Timetable(duties(desk), timetable_path(self._site.data_dir), self._clock, self._tasks, self._log)
         self._tasks.start(timetable.run(self._stopping), "timetable")
+
+        if web:
+            from bdmta.web.compose import Pages
+
+            self._pages = Pages(self._site, self._clock, self._log, self._ask_as)
+            self._pages.start(web)
+
+    async def _ask_as(self, actor: str, name: str, /, *, grounds: str = "", **arguments: Any) -> Any:
+        """As `_ask`, for a person on the pages."""
+        assert self._books is not None
+        return await self._in_turn(self._books.call, name, arguments, actor, grounds)
 
     async def _ask(self, name: str, **arguments: Any) -> Any:
         assert self._books is not None
@@ -99,9 +120,13 @@ class Office:
         """SIGHUP: publish the directory anew."""
         if self._books is not None:
             self._tasks.start(self._in_turn(self._books.publish), "publish")
+        if self._pages is not None:
+            self._pages.reload()
 
     async def stop(self) -> None:
         """Serve no more, import what is left, close the books, give the lock back."""
+        if self._pages is not None:
+            await self._pages.stop(_PAGES_S)
         if self._server is not None:
             self._server.close()
         self._stopping.set()

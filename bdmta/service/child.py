@@ -76,7 +76,7 @@ async def _office(spec: dict[str, Any], site: Site, log: Any, stopping: asyncio.
     from bdmta.office.server import Office
 
     office = Office(site, SystemClock(), log)
-    await office.start()
+    await office.start(adopt([tuple(pair) for pair in spec["sockets"]]))
     ready(office.reload)
     await stopping.wait()
     await office.stop()

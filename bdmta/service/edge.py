@@ -40,6 +40,7 @@ from bdmta.routing import Router
 from bdmta.service.reading import Reading
 from bdmta.service.sockets import BACKLOG
 from bdmta.service.tls import TlsContext
+from bdmta.setup.accounts import pages_url
 from bdmta.site import Site
 from bdmta.smtp.adapter import SmtpProtocol
 from bdmta.smtp.server import SmtpListener, SmtpServer, SmtpSettings
@@ -116,6 +117,7 @@ class Edge:
             parallelism=config.auth.parallelism, cache_s=config.auth.cache_s,
             exempt=self.trusted.__contains__, renew=self._renew_hash,
             initial_s=config.auth.initial_password_days * 86_400.0,
+            change_at=f": {pages}account/password" if (pages := pages_url(config)) else "",
         )  # fmt: skip
         self.examiner = ExaminerPool.for_site(site, log)
 

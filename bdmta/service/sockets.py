@@ -11,6 +11,8 @@ from bdmta.config.listeners import ListenerConfig
 from bdmta.errors import BdmtaError
 
 BACKLOG = 1024
+WEB = "web"
+"""The protocol whose sockets are the office's; all others are the edges'."""
 
 
 def bind(listeners: Sequence[ListenerConfig]) -> list[tuple[str, socket.socket]]:
@@ -25,6 +27,14 @@ def bind(listeners: Sequence[ListenerConfig]) -> list[tuple[str, socket.socket]]
             sock.close()
         raise
     return bound
+
+
+def divided(
+    bound: Sequence[tuple[str, socket.socket]], listeners: Sequence[ListenerConfig]
+) -> tuple[list[tuple[str, socket.socket]], list[tuple[str, socket.socket]]]:
+    """The sockets of the edges, and those of the office."""
+    web = {listener.name for listener in listeners if listener.protocol == WEB}
+    return [pair for pair in bound if pair[0] not in web], [pair for pair in bound if pair[0] in web]
 
 
 def _bind_one(name: str, address: str, port: int) -> socket.socket:

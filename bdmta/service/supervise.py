@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bdmta.service.privileges import sd_notify
+from bdmta.service.sockets import WEB
 from bdmta.service.stand_in import StandIn
 from bdmta.tasks import Tasks
 
@@ -45,7 +46,8 @@ class Supervisor:
     ) -> None:  # fmt: skip
         self._config_path = config_path
         self._sockets = list(sockets)
-        self._stand_in = StandIn([(protocols[name], sock) for name, sock in sockets])
+        self._protocols = protocols
+        self._stand_in = StandIn([(protocols[name], sock) for name, sock in sockets if protocols[name] != WEB])
         self._children = [Child(role, number) for role, number in roles]
         self._grace_s = grace_s
         self._log = log
@@ -70,7 +72,7 @@ class Supervisor:
 
     async def _start(self, child: Child) -> None:
         read_fd, write_fd = os.pipe()
-        sockets = [(name, sock.fileno()) for name, sock in self._sockets] if child.role == "edge" else []
+        sockets = [(n, s.fileno()) for n, s in self._sockets if self._serves(child.role, self._protocols[n])]
         spec = {
             "role": child.role, "number": child.number, "config": self._config_path, "ready_fd": write_fd,
             "sockets": sockets, "parent": os.getpid(), "edges": sum(c.role == "edge" for c in self._children),
@@ -86,6 +88,10 @@ class Supervisor:
         ready = self._tasks.start(self._await_ready(child, read_fd), f"ready {child.role} {child.number}")
         if child.role == "office":
             await ready
+
+    @staticmethod
+    def _serves(role: str, protocol: str) -> bool:
+        return role == ("office" if protocol == WEB else "edge")
 
     async def _await_ready(self, child: Child, read_fd: int) -> None:
         reader = asyncio.StreamReader()

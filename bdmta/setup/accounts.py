@@ -47,5 +47,16 @@ def connections(config: Config) -> Sequence[Connection]:
     return found
 
 
+def pages_url(config: Config) -> str:
+    """The address of the pages as people are told it, with / at its end; "" where none are offered."""
+    if config.web.url:
+        return config.web.url
+    for listener in config.listeners():
+        if listener.protocol == "web":
+            port = "" if listener.port in (80, 443) else f":{listener.port}"
+            return f"https://{_reachable(config, listener.addresses[0])}{port}/"
+    return ""
+
+
 def _reachable(config: Config, address: str) -> str:
     return "localhost" if address in ("127.0.0.1", "::1") else config.server.hostname

@@ -73,7 +73,7 @@ def test_listeners_follow_from_base_port() -> None:
     ports = {listener.protocol: listener.port for listener in config.listeners()}
     assert ports == {
         "smtp": 10025, "submission": 10587, "submissions": 10465, "imap": 10143, "imaps": 10993, "pop3": 10110,
-        "pop3s": 10995,
+        "pop3s": 10995, "web": 10080,
     }  # fmt: skip
     smtp = config.listeners()[0]
     assert smtp.endpoints == (("127.0.0.1", 10025), ("::1", 10025))

@@ -1,0 +1,1 @@
+"""The pages: own password, devices, connection settings, address book. They show no mail."""

@@ -12,10 +12,13 @@ import uvloop
 from bdmta.clock import SystemClock
 from bdmta.errors import BdmtaError
 from bdmta.log import configure
+from bdmta.outage.page_process import PageKeeper
+from bdmta.outage.published import OutageWatch
 from bdmta.service.privileges import drop, sd_notify
 from bdmta.service.sockets import bind, divided
 from bdmta.service.supervise import Supervisor
 from bdmta.site import Site
+from bdmta.tasks import Tasks
 
 
 def serve(site: Site, workers: int | None = None) -> int:
@@ -32,19 +35,24 @@ def serve(site: Site, workers: int | None = None) -> int:
     site.create_folders()
     listeners = [listener for listener in config.listeners() if listener.protocol in PROTOCOLS | {WEB}]
     sockets = bind(listeners)
+    page = PageKeeper(site, log)
     if count == 0:
         drop(config.server.user, config.server.group)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_all_in_one(site, *divided(sockets, listeners), log))
+            return runner.run(_all_in_one(site, *divided(sockets, listeners), log, page))
     protocols = {listener.name: listener.protocol for listener in listeners}
     for _, sock in sockets:
         os.set_inheritable(sock.fileno(), True)
     roles = [("office", 0), ("courier", 0), *(("edge", number) for number in range(count))]
-    supervisor = Supervisor(site.config_path, sockets, protocols, roles, config.server.grace_s, log)
+    outages = OutageWatch(site.outage_dir, SystemClock())
+    supervisor = Supervisor(
+        site.config_path, sockets, protocols, roles, config.server.grace_s, log,
+        lambda protocol: outages.current().stand_in(protocol), page.run,
+    )  # fmt: skip
     return asyncio.run(supervisor.run())
 
 
-async def _all_in_one(site: Site, sockets: Any, web: Any, log: Any) -> int:
+async def _all_in_one(site: Site, sockets: Any, web: Any, log: Any, page: PageKeeper) -> int:
     from bdmta.office.server import Office
     from bdmta.service.courier import Courier
     from bdmta.service.edge import Edge
@@ -67,11 +75,14 @@ async def _all_in_one(site: Site, sockets: Any, web: Any, log: Any) -> int:
     loop.add_signal_handler(signal.SIGHUP, reload)
     print("ready", flush=True)  # noqa: T201 - the line that scripts wait for
     sd_notify(f"READY=1\nMAINPID={os.getpid()}")
+    tasks = Tasks(log)
+    tasks.start(page.run(stopping, lambda: True), "status page")
     await stopping.wait()
     sd_notify("STOPPING=1")
     await edge.stop(site.config.server.grace_s)
     await courier.stop()
     await office.stop()
+    await tasks.finish(10)
     return 0
 
 

@@ -101,6 +101,11 @@ class Site:
         return os.path.join(self.data_dir, "state")
 
     @property
+    def outage_dir(self) -> str:
+        """Notices of outages: their history, what edges and the status page read, the heartbeat (Điều 15)."""
+        return os.path.join(self.data_dir, "outage")
+
+    @property
     def directory_db(self) -> str:
         """The directory's database; only the office, or a command that holds the lock, opens it."""
         return os.path.join(self.data_dir, "db", "directory.sqlite")
@@ -155,7 +160,8 @@ class Site:
         """Every folder the server writes in."""
         return (
             self.data_dir, self.run_dir, self.mail_root, self.incoming_dir, self.queue_dir, self.backup_dir,
-            self.quarantine_dir, self.facts_dir, self.index_dir, self.state_dir, os.path.dirname(self.directory_db),
+            self.quarantine_dir, self.facts_dir, self.index_dir, self.state_dir, self.outage_dir,
+            os.path.dirname(self.directory_db),
         )  # fmt: skip
 
     def create_folders(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from storage.errors import NotFound, StoreError
 from storage.files import HeldFd, sync_file_system
@@ -14,11 +14,21 @@ from storage.quota import Quota
 from storage.spool import QueueEntry, Spool
 from storage.spool_entry import Target
 
+_HANDFUL_COUNT = 50
+
 
 def expand_entry(
-    entry: QueueEntry, spool: Spool, quota: Quota, directory: str, *, is_resumed: bool
+    entry: QueueEntry,
+    spool: Spool,
+    quota: Quota,
+    directory: str,
+    *,
+    is_resumed: bool,
+    pause: Callable[[], None] | None = None,
 ) -> tuple[list[tuple[str, int]], list[Target]]:
     """Serve the entry's targets from where it stopped: the quota crossings, and the targets that failed.
+
+    `pause` is called after each handful of targets: whoever is in no hurry lets others have the disk.
 
     Each batch is linked, synced, then recorded. After a crash only the first batch is in doubt: a box that has the
     name in `new/` or `cur/` is passed over. Raises StoreError, OSError: the entry stays as it is.
@@ -32,12 +42,14 @@ def expand_entry(
     failed: list[Target] = []
     while done < len(entry.targets):
         batch = entry.targets[done : done + batch_count]
-        served = _link_batch(link, batch, entry.name, failed, is_doubtful=done < doubtful_until)
+        served = _link_batch(link, batch, entry.name, failed, is_doubtful=done < doubtful_until, pause=pause)
         _sync(directory)
         done += len(batch)
         if done < len(entry.targets):
             spool.note_progress(entry, done)
-        for target in served:
+        for number, target in enumerate(served, 1):
+            if pause is not None and number % _HANDFUL_COUNT == 0:
+                pause()
             percent = quota.add(target.mailbox, letter.size_octets, 1, target.limit)
             if percent:
                 crossings.append((target.mailbox, percent))
@@ -45,10 +57,18 @@ def expand_entry(
 
 
 def _link_batch(
-    link: _Linker, batch: Sequence[Target], name: str, failed: list[Target], *, is_doubtful: bool
+    link: _Linker,
+    batch: Sequence[Target],
+    name: str,
+    failed: list[Target],
+    *,
+    is_doubtful: bool,
+    pause: Callable[[], None] | None,
 ) -> list[Target]:
     served = []
-    for target in batch:
+    for number, target in enumerate(batch, 1):
+        if pause is not None and number % _HANDFUL_COUNT == 0:
+            pause()
         folder = folder_dir(target.mailbox, target.folder)
         if is_doubtful and has_letter(folder, name):
             continue

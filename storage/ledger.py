@@ -165,6 +165,11 @@ class Ledger:
         """How many facts there are."""
         return int(self._database.conn.execute("SELECT count(*) FROM facts").fetchone()[0])
 
+    def first_at(self) -> float | None:
+        """When the oldest fact was (seconds since 1970); None while there is none."""
+        row = self._database.conn.execute("SELECT min(at) FROM facts").fetchone()
+        return None if row[0] is None else float(row[0])
+
     def forget_before(self, at: float) -> int:
         """Remove facts older than `at` (seconds since 1970); how many those were."""
         with transaction(self._database) as conn:

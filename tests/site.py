@@ -49,6 +49,7 @@ class SiteUnderTest:
         self.base_port = free_base_port()
         self.server: subprocess.Popen[str] | None = None
         self.run("init", str(self.folder), "--domain", DOMAIN, "--base-port", str(self.base_port), config=False)
+        self.set("outage", "status_page", '"off"')
         for table, values in (settings or {}).items():
             for key, value in values.items():
                 self.set(table, key, value)

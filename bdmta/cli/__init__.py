@@ -37,6 +37,7 @@ GROUPS = {
 
 COMMANDS = {
     "init": "site", "check": "site", "status": "site", "serve": "serve", "import": "importing", "trace": "trace",
+    "status-page": "status_page",
     "verify-store": "store", "reindex": "store", "checkin": "checkin",
 }  # fmt: skip
 """Command -> `bdmta.cli.<module>`, whose function is the command's name with `_` for `-` and one at its end when it is

@@ -99,7 +99,18 @@ def status(as_json: JsonOption = False) -> None:
     say(f"queue: {facts['queue']['letters']} letters")
     say(f"disk: {facts['disk']['free_octets'] // 1_048_576} MiB free")
     say(f"last backup: {facts['last_backup'] or 'none'}")
-    say(f"open outage: {facts['outage'] or 'none'}")
+    say(f"open outage: {_outage_line(facts['outage'])}")
+    page = facts["status_page"]
+    if page["mode"] != "off":
+        say(f"status page: {', '.join(page['addresses'])} {'answers' if page['pid'] else 'silent'}")
+
+
+def _outage_line(outage: dict[str, Any] | None) -> str:
+    if outage is None:
+        return "none"
+    until = "expected back" if outage["state"] != "planned" else f"from {outage['from'][:16]}, until"
+    what = f"{outage['what']} ({', '.join(outage['scope'])})"
+    return f"{outage['id']} {outage['state']}: {what}, {until} {outage['until'][:16]}"
 
 
 def _site_as_json(site: Site, accounts: Sequence[Account]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from pydantic import Field, model_validator
 
-from bdmta.config import schema, schema_web
+from bdmta.config import schema, schema_outage, schema_web
 from bdmta.config.listeners import STANDARD_PORTS, ListenerConfig, clash
 from bdmta.config.values import IPNetwork, Table, parse_network
 
@@ -36,6 +36,7 @@ class Config(Table):
     transport: schema.Transport = Field(default_factory=schema.Transport)
     web: schema_web.Web = Field(default_factory=schema_web.Web)
     addressbook: schema_web.AddressBook = Field(default_factory=schema_web.AddressBook)
+    outage: schema_outage.Outage = Field(default_factory=schema_outage.Outage)
     log: schema.Log = Field(default_factory=schema.Log)
 
     @property
@@ -47,6 +48,23 @@ class Config(Table):
     def postmaster(self) -> str:
         """The mailbox that postmaster and abuse reach (RFC 2142)."""
         return self.mail.postmaster or f"postmaster@{self.primary_domain}"
+
+    @cached_property
+    def services(self) -> tuple[str, ...]:
+        """What of smtp, imap (with POP3) and web is offered: whose absence is an outage (Điều 15)."""
+        protocols = {listener.protocol for listener in self._listeners}
+        offered = {
+            "smtp": protocols & {"smtp", "submission", "submissions"},
+            "imap": protocols & {"imap", "imaps", "pop3", "pop3s"},
+            "web": {"web"},
+        }
+        return tuple(service for service, by in offered.items() if by)
+
+    @property
+    def status_page_endpoints(self) -> tuple[tuple[str, int], ...]:
+        """Where the status page answers: addresses and port."""
+        port = self.outage.status_port or 81 + self.listen.base_port
+        return tuple((address, port) for address in self.outage.status_addresses or self.listen.addresses)
 
     @cached_property
     def trusted_networks(self) -> tuple[IPNetwork, ...]:
@@ -94,4 +112,6 @@ class Config(Table):
                 raise ValueError(f"[mail] domains: {domain!r} is listed twice")
         if self.mail.postmaster and self.mail.postmaster.rpartition("@")[2] not in domains:
             raise ValueError(f"[mail] postmaster: {self.mail.postmaster} is not in one of [mail] domains")
+        if self.outage.webhook and not self.outage.webhook_secret:
+            raise ValueError("[outage] webhook_secret: is needed with webhook, so that receivers can tell who calls")
         return self

@@ -24,6 +24,7 @@ from storage.maildir import create_mailbox, mailbox_dir
 from storage.quota import Limit, Quota, Usage
 
 if TYPE_CHECKING:
+    from bdmta.outage.book import OutageBook
     from bdmta.site import Site
 
 # A removed alias or group: 12 months, so that mail for one does not reach another (Điều 5.4). An agency's own address
@@ -45,6 +46,7 @@ class DirectoryService:
     quota_octets: tuple[int, int] = (0, 0)  # person, agency
     quota_letters: tuple[int, int] = (0, 0)
     ledger: Ledger | None = None
+    outages: OutageBook | None = None
     facts_dir: str = ""
     queue_dir: str = ""
     quarantine_dir: str = ""
@@ -58,6 +60,8 @@ class DirectoryService:
 
         Raises Locked when another process writes them, Conflict when a domain that is gone still has addresses.
         """
+        from bdmta.outage.book import OutageBook
+
         config = site.config
         directory = Directory.open(site.directory_db, clock)
         try:
@@ -65,6 +69,7 @@ class DirectoryService:
                 with directory.change(actor) as change:
                     change.set_domains(config.mail.domains)
             ledger = Ledger.open(site.ledger_db)
+            outages = OutageBook(site.outage_dir, clock, config.clock.timezone)
         except BaseException:
             directory.close()
             raise
@@ -74,8 +79,8 @@ class DirectoryService:
             mail_root=site.mail_root, postmaster=config.postmaster, timezone=config.clock.timezone,
             quota_octets=(quota.person_octets, quota.agency_octets),
             quota_letters=(quota.person_letters, quota.agency_letters),
-            ledger=ledger, facts_dir=site.facts_dir, queue_dir=site.queue_dir, quarantine_dir=site.quarantine_dir,
-            actor=actor,
+            ledger=ledger, outages=outages, facts_dir=site.facts_dir, queue_dir=site.queue_dir,
+            quarantine_dir=site.quarantine_dir, actor=actor,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -83,6 +88,8 @@ class DirectoryService:
         self.directory.close()
         if self.ledger is not None:
             self.ledger.close()
+        if self.outages is not None:
+            self.outages.close()
 
     def for_actor(self, actor: str, grounds: str = "") -> DirectoryService:
         """The same, for the acts of another person: who, and on what grounds, is in the audit log."""

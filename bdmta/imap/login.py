@@ -154,7 +154,7 @@ async def _log_in(session: Session, user: str, password: str) -> bytes:
             session.close()
     session.withheld = server.withheld(address)
     session.raise_bounds()
-    session.alerts.extend(server.alerts())
+    session.alerts.extend(server.alerts(address))
     session.fact("login")
     return b"OK [CAPABILITY %b] Logged in" % session.capabilities().encode()
 

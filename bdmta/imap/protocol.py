@@ -121,14 +121,15 @@ class ImapProtocol(Connection):
         else:
             transport.abort()
 
-    def alert(self, text: str) -> None:
-        """A notice to a session that is logged in: now when it waits, else behind its command."""
+    def alert(self, text: str) -> bool:
+        """A notice to a session that is logged in: now when it waits, else behind its command. False: it is not."""
         if self.session.mailbox is None or self._transport is None:
-            return
+            return False
         if self._worker is None or self._is_idle:
             self._transport.write(alert_line(text))
         else:
             self.session.alerts.append(text)
+        return True
 
     # -- the worker
 

@@ -104,7 +104,8 @@ class ImapServer:
     fold: Callable[[str], str]
     incoming: Callable[[], Incoming]
     tls: ssl.SSLContext | None = None
-    alerts: Callable[[], Iterable[str]] = list
+    alerts: Callable[[str], Iterable[str]] = lambda address: ()
+    """The lines that an account is shown at login."""
     withheld: Callable[[str], frozenset[str]] = _nothing_withheld
     live: set[Any] = field(default_factory=set)
     accounts: Counter[str] = field(default_factory=Counter)
@@ -112,10 +113,9 @@ class ImapServer:
     _sweeper: asyncio.TimerHandle | None = None
     _sweeps: int = 0
 
-    def announce(self, text: str) -> None:
-        """Tell every logged-in session now: `* OK [ALERT] text` (RFC 3501 §7.1)."""
-        for protocol in list(self.live):
-            protocol.alert(text)
+    def announce(self, text: str, is_for: Callable[[str], bool] = lambda address: True) -> int:
+        """Tell every logged-in session whose account is meant, now: `* OK [ALERT] text` (RFC 3501 §7.1); how many."""
+        return sum(protocol.alert(text) for protocol in list(self.live) if is_for(protocol.session.account))
 
     def entered(self, protocol: Any) -> None:
         """A connection came."""

@@ -11,6 +11,8 @@ from bdmta.directory.calls import REGISTRY
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
 from bdmta.office import audit, logins, quarantine, records  # noqa: F401 - enter their own calls, as do those below
+from bdmta.outage import calls as outage_calls  # noqa: F401 - enters its own calls
+from bdmta.outage.book import OutageBook
 from bdmta.queue import calls as queue_calls  # noqa: F401 - enters its own calls
 from bdmta.queue import calls_forwarding  # noqa: F401 - enters its own calls
 from bdmta.site import Site
@@ -40,6 +42,12 @@ class Books:
         """Take what edges have written into the ledger, each fact once."""
         if self._service.ledger is not None and self._service.ledger.import_files(self._service.facts_dir).facts:
             self._logins_seen = logins.note_uses(self._service, self._logins_seen)
+
+    @property
+    def outages(self) -> OutageBook:
+        """The notices of outages."""
+        assert self._service.outages is not None
+        return self._service.outages
 
     def close(self) -> None:
         """Close the databases and give the lock back."""

@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bdmta.clock import Clock
@@ -16,6 +17,7 @@ from bdmta.office import wire
 from bdmta.office.calls import Books, open_books
 from bdmta.office.duties import Desk, duties
 from bdmta.office.timetable import Timetable, timetable_path
+from bdmta.outage.duty import OutageDuty
 from bdmta.site import Site
 from bdmta.tasks import Tasks
 
@@ -39,6 +41,7 @@ class Office:
         self._server: asyncio.Server | None = None
         self._stopping = asyncio.Event()
         self._pages: Pages | None = None
+        self._outages: OutageDuty | None = None
 
     async def start(self, web: Sequence[tuple[str, socket.socket]] = ()) -> None:
         """Take the lock, open the books, publish the directory, listen. BdmtaError when another office is there.
@@ -54,6 +57,8 @@ class Office:
         )
         os.chmod(self._site.office_socket, 0o600)
         self._tasks.start(self._import_facts(), "import facts")
+        self._outages = OutageDuty(self._site, self._clock, self._log, self._in_turn, self._books.outages)
+        self._tasks.start(self._outages.run(self._stopping), "outages")
         desk = Desk(self._site, self._clock, self._log, self._ask)
         timetable = Timetable(duties(desk), timetable_path(self._site.data_dir), self._clock, self._tasks, self._log)
         self._tasks.start(timetable.run(self._stopping), "timetable")
@@ -73,8 +78,9 @@ class Office:
         assert self._books is not None
         return await self._in_turn(self._books.call, name, arguments, "system")
 
-    async def _in_turn(self, function: Any, *arguments: Any) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._one_writer, function, *arguments)
+    async def _in_turn(self, function: Any, *arguments: Any, **named: Any) -> Any:
+        call = partial(function, *arguments, **named)
+        return await asyncio.get_running_loop().run_in_executor(self._one_writer, call)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -117,11 +123,13 @@ class Office:
                 continue
 
     def reload(self) -> None:
-        """SIGHUP: publish the directory anew."""
+        """SIGHUP: publish the directory anew, load the texts of notices."""
         if self._books is not None:
             self._tasks.start(self._in_turn(self._books.publish), "publish")
         if self._pages is not None:
             self._pages.reload()
+        if self._outages is not None:
+            self._outages.reload()
 
     async def stop(self) -> None:
         """Serve no more, import what is left, close the books, give the lock back."""

@@ -33,6 +33,8 @@ from bdmta.limits.network import Networks
 from bdmta.mailauth.check import MailAuth
 from bdmta.notices import Notices
 from bdmta.office.client import OfficeClient
+from bdmta.outage.heart import BEAT_EVERY_S, EdgeBeat
+from bdmta.outage.published import OutageWatch
 from bdmta.policy import Services
 from bdmta.quarantine import Quarantine
 from bdmta.queue.srs import SenderRewriting
@@ -55,6 +57,7 @@ from storage.spool import Spool
 
 _THREADS = 16
 _HANDSHAKE_S = 30.0
+_OUTAGES_EVERY_S = 1.0
 _SMTP = {"smtp", "submission", "submissions"}
 _READING = {"imap", "imaps", "pop3", "pop3s"}
 PROTOCOLS = _SMTP | _READING
@@ -73,6 +76,7 @@ class Edge:
         self._tasks = Tasks(log)
         self._loop = asyncio.get_running_loop()
         self._servers: list[asyncio.Server] = []
+        self._stopping = asyncio.Event()
         self._smtp_servers: list[SmtpServer] = []
         self._reading: Reading | None = None
         self._chains: dict[str, Chain] = {}
@@ -120,6 +124,8 @@ class Edge:
             change_at=f": {pages}account/password" if (pages := pages_url(config)) else "",
         )  # fmt: skip
         self.examiner = ExaminerPool.for_site(site, log)
+        self.outages = OutageWatch(site.outage_dir, clock)
+        self._beat = EdgeBeat(site.outage_dir, number, clock)
 
     async def start(self, sockets: Sequence[tuple[str, socket.socket]]) -> None:
         """Load the chain, start the examiner, open the listeners; BdmtaError says what is wrong."""
@@ -134,6 +140,22 @@ class Edge:
                 backlog=BACKLOG,  # listen(2) is called again, and the last word counts
             )  # fmt: skip
             self._servers.append(server)
+        self._tasks.start(self._watch_outages(), "outages")
+
+    async def _watch_outages(self) -> None:
+        """Say that we are alive, and show mail programs what the office has announced."""
+        beat_at = float("-inf")
+        while not self._stopping.is_set():
+            if self.clock.monotonic() - beat_at >= BEAT_EVERY_S:
+                beat_at = self.clock.monotonic()
+                self._beat.beat(self.site.config.services)
+            alerts = self.outages.fresh()
+            if alerts and self._reading is not None:
+                self._reading.announce(alerts)
+            try:
+                await asyncio.wait_for(self._stopping.wait(), _OUTAGES_EVERY_S)
+            except TimeoutError:
+                continue
 
     def _factory(self, listener: ListenerConfig) -> Callable[[], asyncio.BaseProtocol]:
         if listener.protocol in _READING:
@@ -150,6 +172,7 @@ class Edge:
             chain=lambda: self._chains[listener.policies], router=self.router, acceptance=self.acceptance,
             authenticator=self.authenticator, sessions=self.sessions, clock=self.clock, log=self.log,
             executor=self._executor, incoming=self.incoming, tls=self.tls.context,
+            outages=self.outages.current,
         )  # fmt: skip
         self._smtp_servers.append(server)
         return lambda: SmtpProtocol(server, smtp)
@@ -211,6 +234,7 @@ class Edge:
 
     async def stop(self, grace_s: float) -> None:
         """No new sessions; sessions between letters end with 421, those in DATA are finished within the grace."""
+        self._stopping.set()
         for server in self._servers:
             server.close()
         for smtp in self._smtp_servers:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from bdmta.delivery import limit_of
 from bdmta.imap import ImapServer, ImapSettings, Room, make_imap_protocol
 from bdmta.imap.notice import AlertFile, alert_path, withheld_by_account
 from bdmta.imap.render import rules
+from bdmta.outage.published import Alert
 from bdmta.pop3 import Pop3Server, Pop3Settings, make_pop3_protocol
 from storage.box import Mailboxes
 from storage.box_quota import LimitedQuota
@@ -71,6 +73,7 @@ class Reading:
         os.makedirs(site.index_dir, mode=0o700, exist_ok=True)
         offset = edge.clock.now().astimezone(ZoneInfo(config.clock.timezone)).utcoffset() or timedelta()
         self._alerts = AlertFile(alert_path(site.state_dir))
+        self._edge = edge
         self._imap = ImapServer(
             settings=ImapSettings(
                 hostname=config.server.hostname,
@@ -85,7 +88,7 @@ class Reading:
             ),
             authenticator=edge.authenticator, mailboxes=self._mailboxes, mail=mail, sessions=edge.sessions,
             facts=edge.facts, clock=edge.clock, executor=self._executor, log=edge.log, fold=self._mailboxes.rules.fold,
-            incoming=edge.incoming, tls=edge.tls.context, alerts=self._alerts.lines,
+            incoming=edge.incoming, tls=edge.tls.context, alerts=self._alerts_of,
             withheld=withheld_by_account(config.imap.withheld),
         )  # fmt: skip
         self._pop3 = Pop3Server(
@@ -107,6 +110,24 @@ class Reading:
         if listener.protocol in ("imap", "imaps"):
             return make_imap_protocol(self._imap, implicit_tls=tls, admits=listener.admits)
         return make_pop3_protocol(self._pop3, implicit_tls=tls, admits=listener.admits)
+
+    def announce(self, alerts: Sequence[Alert]) -> None:
+        """Show what has been announced just now to the sessions that are there; how many, is a fact for the ledger."""
+        for alert in alerts:
+            told = self._imap.announce(alert.text, partial(self._is_for, alert))
+            if told:
+                detail = {"announcement": alert.key, "sessions": told}
+                self._edge.acceptance.record([{"event": "alerted", "at": self._edge.clock.time(), "detail": detail}])
+
+    def _is_for(self, alert: Alert, address: str) -> bool:
+        return alert.is_for(self._agency(address))
+
+    def _alerts_of(self, address: str) -> list[str]:
+        return [*self._edge.outages.at_login(self._agency(address)), *self._alerts.lines()]
+
+    def _agency(self, address: str) -> str:
+        entry = self._edge.watch.current().mailbox(address) if address else None
+        return entry.agency if entry is not None else ""
 
     def reload(self) -> None:
         """SIGHUP: sessions that are there are shown what is new in the alert file."""

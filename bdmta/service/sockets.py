@@ -21,7 +21,7 @@ def bind(listeners: Sequence[ListenerConfig]) -> list[tuple[str, socket.socket]]
     try:
         for listener in listeners:
             for address, port in listener.endpoints:
-                bound.append((listener.name, _bind_one(listener.name, address, port)))
+                bound.append((listener.name, bind_one(listener.name, address, port)))
     except BaseException:
         for _, sock in bound:
             sock.close()
@@ -37,7 +37,8 @@ def divided(
     return [pair for pair in bound if pair[0] not in web], [pair for pair in bound if pair[0] in web]
 
 
-def _bind_one(name: str, address: str, port: int) -> socket.socket:
+def bind_one(name: str, address: str, port: int) -> socket.socket:
+    """A listening socket, not blocking; BdmtaError names a port that cannot be had, and why."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 _AT_ONCE = 64
@@ -25,17 +25,22 @@ class StandIn:
     accepted in the moment of its closing waits for the garbage collector.)
     """
 
-    def __init__(self, sockets: Sequence[tuple[str, socket.socket]]) -> None:
-        """`sockets`: each with the protocol that is spoken there."""
-        self._sockets = [(sock, SAID.get(protocol, b"")) for protocol, sock in sockets]
+    def __init__(
+        self, sockets: Sequence[tuple[str, socket.socket]], announced: Callable[[str], bytes] = lambda protocol: b""
+    ) -> None:
+        """`sockets`: each with the protocol that is spoken there. `announced`: what a notice of an outage has to say
+        by this protocol, with the expected time of recovery (Điều 15); empty: there is none.
+        """
+        self._sockets = [(sock, protocol) for protocol, sock in sockets]
+        self._announced = announced
         self.is_answering = False
 
     def start(self) -> None:
         """Answer from now on. May be called twice."""
         self.is_answering = True
         loop = asyncio.get_running_loop()
-        for sock, said in self._sockets:
-            loop.add_reader(sock, self._accept, sock, said)
+        for sock, protocol in self._sockets:
+            loop.add_reader(sock, self._accept, sock, protocol)
 
     def stop(self) -> None:
         """Leave who connects from now on to the edges. May be called twice."""
@@ -44,7 +49,8 @@ class StandIn:
         for sock, _ in self._sockets:
             loop.remove_reader(sock)
 
-    def _accept(self, sock: socket.socket, said: bytes) -> None:
+    def _accept(self, sock: socket.socket, protocol: str) -> None:
+        said = self._announced(protocol) or SAID.get(protocol, b"")
         for _ in range(_AT_ONCE):
             try:
                 connection, _ = sock.accept()

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +42,18 @@ class Supervisor:
 
     def __init__(
         self, config_path: str, sockets: Sequence[tuple[str, socket.socket]], protocols: Mapping[str, str],
-        roles: Sequence[tuple[str, int]], grace_s: float, log: Any,
+        roles: Sequence[tuple[str, int]], grace_s: float, log: Any, announced: Callable[[str], bytes],
+        beside: Callable[[asyncio.Event, Callable[[], bool]], Coroutine[Any, Any, None]],
     ) -> None:  # fmt: skip
+        """`announced`: what a notice of an outage says, by protocol. `beside`: runs until the event, and then asks
+        whether all had been well.
+        """
+        self._beside = beside
         self._config_path = config_path
         self._sockets = list(sockets)
         self._protocols = protocols
-        self._stand_in = StandIn([(protocols[name], sock) for name, sock in sockets if protocols[name] != WEB])
+        spoken = [(protocols[name], sock) for name, sock in sockets if protocols[name] != WEB]
+        self._stand_in = StandIn(spoken, announced)
         self._children = [Child(role, number) for role, number in roles]
         self._grace_s = grace_s
         self._log = log
@@ -67,8 +73,11 @@ class Supervisor:
         for child in self._children:
             if child not in office:
                 await self._start(child)
+        beside = self._tasks.start(self._beside(self._stopping, lambda: self._announced), "status page")
         await self._stopping.wait()
-        return await self._stop()
+        status = await self._stop()
+        await asyncio.wait([beside], timeout=self._grace_s)
+        return status
 
     async def _start(self, child: Child) -> None:
         read_fd, write_fd = os.pipe()

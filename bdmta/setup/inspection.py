@@ -188,8 +188,41 @@ def _answers(socket_path: str) -> bool:
         return True
 
 
+def _outage(site: Site, _: Clock) -> Iterator[Finding]:
+    from bdmta.outage.book import read_notices
+    from bdmta.outage.broadcast import texts_of
+    from storage.errors import StoreError
+
+    try:
+        texts_of(site)
+        read_notices(site.outage_dir)
+    except (BdmtaError, StoreError) as error:
+        yield fail("outage", str(error))
+        return
+    yield from _outage_files(site)
+
+
+def _outage_files(site: Site) -> Iterator[Finding]:
+    """What the channels need: the keys they sign with, the program they call, the template they set."""
+    from bdmta.outage.printed import check_template
+    from bdmta.printing import PrintingError
+
+    outage = site.config.outage
+    for key, path in (("webhook_secret", outage.webhook_secret), ("push_token", outage.push_token)):
+        if path and not os.access(path, os.R_OK):
+            yield fail("outage", f"[outage] {key}: {path} cannot be read")
+    if any(not target.startswith("http") for target in outage.push) and shutil.which("rsync") is None:
+        yield fail("outage", "[outage] push: rsync is not installed")
+    try:
+        check_template(outage.notices)
+    except PrintingError as error:
+        yield fail("outage", f"{outage.notices}: {error}")
+        return
+    yield ok("outage", f"texts, printed notice and history are whole; status page: {outage.status_page}")
+
+
 _LOOKS: tuple[Callable[[Site, Clock], Iterator[Finding]], ...] = (
-    _policies, _certificate, _secrets, _folders, _account, _disk, _ports,
+    _policies, _outage, _certificate, _secrets, _folders, _account, _disk, _ports,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from bdmta import __version__
 from bdmta.errors import BdmtaError
 from bdmta.setup.inspection import is_running, listening
 from bdmta.site import Site
+from storage.errors import StoreError
 
 
 def collect(site: Site) -> dict[str, Any]:
@@ -26,8 +27,31 @@ def collect(site: Site) -> dict[str, Any]:
         "queue": {"letters": _queued(site.queue_dir)},
         "disk": {"free_octets": shutil.disk_usage(site.data_dir).free},
         "last_backup": None,
-        "outage": None,
+        "outage": _outage(site),
+        "status_page": _status_page(site),
     }
+
+
+def _outage(site: Site) -> dict[str, Any] | None:
+    """The newest notice that is in force, ahead or waits to be confirmed, as `bdmta outage list` has it."""
+    from bdmta.outage.book import read_notices
+    from bdmta.outage.show import shown
+
+    try:
+        notices = read_notices(site.outage_dir)
+    except StoreError as error:
+        raise BdmtaError(str(error)) from error
+    order = ("overdue", "open", "draft", "planned")
+    pressing = sorted((n for n in notices if n.state in order), key=lambda n: order.index(n.state))
+    return shown(site, pressing[0]) if pressing else None
+
+
+def _status_page(site: Site) -> dict[str, Any]:
+    """Where the status page answers, and whether it does."""
+    from bdmta.outage.page_process import page_pid
+
+    addresses = [f"http://{f'[{a}]' if ':' in a else a}:{port}/" for a, port in site.config.status_page_endpoints]
+    return {"mode": site.config.outage.status_page, "addresses": addresses, "pid": page_pid(site)}
 
 
 def _queued(queue_dir: str) -> int:

@@ -57,9 +57,14 @@ LOGIN_OVER = reply(421, "7.0", "The login is no longer valid", "Đăng nhập kh
 AUTH_TOO_OFTEN = Reply(421, "7.0", ("Too many failed logins", "Đăng nhập sai quá nhiều lần"), closes=True)
 
 
-def stopped(text: str) -> Reply:
-    """The service is stopped; `text` gives the expected time of recovery (Điều 15)."""
-    return reply(421, "3.2", text, closes=True)
+def stopped(lines: tuple[str, ...]) -> Reply:
+    """The service is stopped; `lines` give the expected time of recovery (Điều 15)."""
+    return Reply(421, "3.2", lines, closes=True)
+
+
+def agency_stopped(lines: tuple[str, ...]) -> Reply:
+    """The mailboxes of one agency are out of service; the same for them."""
+    return Reply(450, "3.2", lines)
 
 
 def too_big(max_octets: int) -> Reply:

@@ -15,7 +15,8 @@ from bdmta.clock import Clock
 from bdmta.limits import SessionTable
 from bdmta.limits.live import Live
 from bdmta.limits.network import Networks
-from bdmta.routing import Router
+from bdmta.outage.published import Outages
+from bdmta.routing import Route, Router
 from storage.incoming import Incoming
 
 
@@ -66,9 +67,17 @@ class SmtpServer:
     log: Any
     incoming: Callable[[], Incoming]
     tls: ssl.SSLContext | None = None
-    stopped_text: str = ""
+    outages: Callable[[], Outages] = Outages
     live: Live = field(default_factory=Live)
     draining: bool = False
+
+    def stopped_for(self, route: Route) -> tuple[str, ...]:
+        """What a notice says to mail for these mailboxes, when all of them are of agencies that it stops."""
+        agencies = self.outages().agencies
+        if not agencies or route.outside or not route.mailboxes:
+            return ()
+        said = [agencies.get(entry.agency) for entry in route.mailboxes]
+        return said[0] if all(said) and said[0] is not None else ()
 
     def local_domains(self) -> Sequence[str]:
         """Domains whose mail is kept here."""

@@ -81,8 +81,8 @@ class Session:
             return said.SHUTTING_DOWN
         if not self.settings.admits(self.remote_ip):
             return said.NOT_FROM_THERE
-        if self.server.stopped_text:
-            return said.stopped(self.server.stopped_text)
+        if stopped := self.server.outages().smtp:
+            return said.stopped(stopped)
         if not self._is_trusted and held > self.settings.sessions_per_address:
             return said.TOO_MANY_SESSIONS
         if self.server.sessions.total > self.settings.max_sessions:
@@ -187,6 +187,8 @@ class Session:
             return said.NESTED_MAIL
         if self._auth.login is not None and not self._auth.login.holds():
             return said.LOGIN_OVER
+        if stopped := self.server.outages().smtp:
+            return said.stopped(stopped)
         if self.listener.is_submission and self.account is None and self.remote_ip not in self.settings.relay:
             return said.TLS_FIRST if not self.has_tls else said.AUTH_FIRST
         if argument[:5].upper() != "FROM:":
@@ -251,6 +253,8 @@ class Session:
         if not route.mailboxes and len(route.outside) == 1 and route.outside[0].via is None:
             is_relay = self.account is not None or self.remote_ip in self.settings.relay
             return None if is_relay else said.no_relay(address)
+        if stopped := self.server.stopped_for(route):
+            return said.agency_stopped(stopped)
         if not self.server.acceptance.has_room(route, transaction.parameters.size_octets or 0):
             return said.mailbox_full(address)
         return None

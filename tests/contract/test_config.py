@@ -24,7 +24,7 @@ _UNITS = ("_days", "_hour", "_octets", "_s", "_percent", "_letters")
 _COUNTS = {  # things that are counted, and numbers that have no unit
     "workers", "base_port", "port", "max_sessions", "max_recipients", "max_errors", "max_commands", "max_received",
     "sessions_per_address", "processes", "max_depth", "max_files", "max_ratio", "parallelism", "connections",
-    "destination_connections", "mta_sts_port", "requests_per_minute",
+    "destination_connections", "mta_sts_port", "requests_per_minute", "status_port",
 }  # fmt: skip
 
 

@@ -205,7 +205,7 @@ class MailServer:
         self.imap = ImapServer(
             settings=replace(ImapSettings(hostname="mx.test", plaintext_login=self._plaintext), **self._settings),
             fold=self._rules.fold,
-            alerts=lambda: list(self.alerts),
+            alerts=lambda address: list(self.alerts),
             incoming=lambda: Incoming(str(self.root / ".incoming"), executor),
             **common,
         )

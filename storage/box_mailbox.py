@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from storage import box_folders, box_place, subscriptions
+from storage.box_names import FolderLost
 from storage.box_read import Box
 from storage.box_types import FolderInfo, Placed, Status
 from storage.box_view import View
@@ -23,6 +24,8 @@ from storage.uidlist import UidList
 
 if TYPE_CHECKING:
     from storage.box import Mailboxes
+
+T = TypeVar("T")
 
 
 class Mailbox:
@@ -67,7 +70,7 @@ class Mailbox:
         """Make a folder. Raises Conflict (exists), Invalid (the name or the use cannot be). Blocks."""
         if special_use and special_use not in box_folders.SPECIAL_USES:
             box_folders.set_special_use(self.path, name, special_use)  # raises
-        box_folders.create_folder(self.path, name)
+        box_folders.create_folder(self.path, name, self.boxes.clock.time())
         if special_use:
             box_folders.set_special_use(self.path, name, special_use)
 
@@ -86,7 +89,7 @@ class Mailbox:
         Raises NotFound, Conflict, Invalid. Blocks.
         """
         if old == "INBOX":
-            box_folders.create_folder(self.path, new)
+            box_folders.create_folder(self.path, new, self.boxes.clock.time())
             view = self.open_view("INBOX")
             try:
                 view.move(range(len(view.columns)), new)
@@ -134,9 +137,12 @@ class Mailbox:
             figures = self._kept_figures(name)
             if figures is not None:
                 return figures
-        with self.held_box(name) as box:
+
+        def told(box: Box) -> Status:
             box.refresh()
             return Status(box.counts(), box.uidvalidity, box.uidnext, box.highestmodseq)
+
+        return self.on_box(name, told)
 
     def _kept_figures(self, name: str) -> Status | None:
         path = folder_dir(self.path, name)
@@ -161,13 +167,12 @@ class Mailbox:
 
         Raises NotFound. Blocks.
         """
-        box = self._hold(name, watch=True)
-        try:
+
+        def opened(box: Box) -> View:
             box.refresh()
             return View(box, read_only=read_only, on_close=self._left)
-        except BaseException:
-            self._release(box)
-            raise
+
+        return self.on_box(name, opened, watch=True, keep=True)
 
     def append(
         self,
@@ -182,8 +187,28 @@ class Mailbox:
 
         `flags`: system flags; keywords by name (another folder numbers them differently).
         """
-        with self.held_box(name) as box:
-            return box_place.append(box, letter, flags, keywords, internaldate_s)
+        return self.on_box(name, lambda box: box_place.append(box, letter, flags, keywords, internaldate_s))
+
+    def on_box(self, name: str, use: Callable[[Box], T], *, watch: bool = False, keep: bool = False) -> T:
+        """Return what `use` makes of a folder's box, opened if need be (`keep`: held on). Raises NotFound. Blocks.
+
+        A folder that another process deleted and made again since we knew it is opened anew: then `use` runs twice.
+        """
+        for is_last in (False, True):
+            box = self._hold(name, watch=watch)
+            is_kept = False
+            try:
+                result = use(box)
+                is_kept = keep
+                return result
+            except FolderLost:
+                box.lose()
+                if is_last:
+                    raise
+            finally:
+                if not is_kept:
+                    self._release(box)
+        raise AssertionError("unreachable")
 
     @contextmanager
     def held_box(self, name: str) -> Iterator[Box]:

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from array import array
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from storage.index_folder import (
     agree,
     folder_id,
     folder_row,
+    is_folder,
     known_uidnext,
     load,
     take_recent,
@@ -117,6 +119,8 @@ class BoxNumbers:
     def _folder_id(self, connection: sqlite3.Connection, uidvalidity: int = 0, floor: int = 0) -> int:
         """Return this folder's number in the index that is there now; made when missing. Within a write transaction."""
         index = self.mailbox.index
+        if self._folder[1] and not is_folder(connection, self._folder[1], self.name):  # another process deleted it
+            self._folder = (-1, 0)
         if self._folder[0] != index.generation or not self._folder[1]:
             uidvalidity = uidvalidity or self.state.uidvalidity
             floor = max(floor, int(self.mailbox.boxes.clock.time() * 1_000_000), self.state.highestmodseq)
@@ -151,6 +155,17 @@ class BoxNumbers:
                 pass
             self.first_recent = self.state.uidnext
             return first
+
+    def told_recent(self) -> None:
+        r"""A session was told of letters as \Recent: no other is (RFC 3501 §2.3.2). Memory; the index follows."""
+        uidnext = self.state.uidnext
+        if self.first_recent < uidnext:
+            self.first_recent = uidnext
+            self.mailbox.boxes.later(lambda: self._keep_recent(uidnext))
+
+    def _keep_recent(self, uidnext: int) -> None:
+        with self.lock, suppress(sqlite3.Error), self.mailbox.index.writing() as connection:
+            take_recent(connection, self._folder_id(connection), uidnext)
 
     def save(self) -> None:
         """Keep the state in the index."""

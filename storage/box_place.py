@@ -74,9 +74,7 @@ def copy(box: Box, uids: Sequence[int], target: Box) -> Placed:
 
 
 def move(box: Box, uids: Sequence[int], target: Box) -> Placed:
-    """Rename letters into `target`; they get new UIDs there. Raises NoSpace, NotFound, Invalid. Blocks."""
-    if target is box:
-        raise Invalid("a letter is not moved into the folder it is in")
+    """Rename letters into `target` (which may be `box`); they get new UIDs there. Raises NoSpace, NotFound. Blocks."""
     with _both(box, target):
         box.refresh()
         rows, missing = _present(box, uids)

@@ -93,6 +93,8 @@ class View:
         self, before: State, newest: State, expunged: tuple[int, ...], expunged_uids: tuple[int, ...], told_last: int
     ) -> Deltas:
         came = len(self.columns.uid) - bisect_right(self.columns.uid, told_last)
+        if came and not self.read_only:
+            self.box.told_recent()
         has_keywords = newest.keywords != self.keywords
         self.keywords = newest.keywords
         return Deltas(
@@ -226,17 +228,17 @@ class View:
 
         Raises NotFound, OverQuota, NoSpace. Blocks.
         """
-        with self.box.mailbox.held_box(folder) as target:
-            return box_place.copy(self.box, self.uids_of(rows), target)
+        uids = self.uids_of(rows)
+        return self.box.mailbox.on_box(folder, lambda target: box_place.copy(self.box, uids, target))
 
     def move(self, rows: Sequence[int], folder: str) -> Placed:
         """Move letters by renaming; the next `poll` tells the expunges (RFC 6851).
 
-        Raises NotFound, Invalid (the same folder). Blocks.
+        Within the folder they get new UIDs. Raises NotFound. Blocks.
         """
         self._check_writable()
-        with self.box.mailbox.held_box(folder) as target:
-            return box_place.move(self.box, self.uids_of(rows), target)
+        uids = self.uids_of(rows)
+        return self.box.mailbox.on_box(folder, lambda target: box_place.move(self.box, uids, target))
 
     def keyword_names(self, flags: int) -> list[str]:
         """Names of the keywords in a mask."""

@@ -13,13 +13,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-SCHEMA_VERSION = "2"
+SCHEMA_VERSION = "3"
 _BUSY_MS = 10_000
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE folder (
-    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL, highestmodseq INTEGER NOT NULL,
-    log_floor INTEGER NOT NULL, first_recent INTEGER NOT NULL DEFAULT 1, uidnext INTEGER NOT NULL DEFAULT 1);
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, uidvalidity INTEGER NOT NULL,
+    highestmodseq INTEGER NOT NULL, log_floor INTEGER NOT NULL, first_recent INTEGER NOT NULL DEFAULT 1,
+    uidnext INTEGER NOT NULL DEFAULT 1);
 CREATE TABLE state (
     folder INTEGER PRIMARY KEY, modseq INTEGER NOT NULL, uidnext INTEGER NOT NULL, stamp TEXT NOT NULL, uidlist TEXT
     NOT NULL, counts TEXT NOT NULL,
@@ -157,7 +158,9 @@ class Index:
             return
         connection.execute("BEGIN IMMEDIATE")
         if _version_of(connection) != self.version:  # another process may have been faster
-            for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for (name,) in connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            ).fetchall():
                 connection.execute(f'DROP TABLE "{name}"')
             for statement in _SCHEMA.split(";"):
                 connection.execute(statement)

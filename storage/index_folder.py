@@ -66,6 +66,12 @@ def folder_id(connection: sqlite3.Connection, name: str) -> tuple[int, int, int]
     return (row[0], row[1], row[2]) if row else None
 
 
+def is_folder(connection: sqlite3.Connection, folder: int, name: str) -> bool:
+    """Whether that number still is that folder's: they are never given twice."""
+    query = "SELECT 1 FROM folder WHERE id = ? AND name = ?"
+    return connection.execute(query, (folder, name)).fetchone() is not None
+
+
 def tell_uidnext(connection: sqlite3.Connection, folder: int, uidnext: int) -> None:
     """Record the next UID: a lost uidlist is then not begun below it. Within a write transaction."""
     connection.execute("UPDATE folder SET uidnext = ? WHERE id = ? AND uidnext < ?", (uidnext, folder, uidnext))

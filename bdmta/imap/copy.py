@@ -51,7 +51,7 @@ async def _place(session: Session, cursor: Cursor, *, by_uid: bool, is_move: boo
         return b"NO [EXPUNGEISSUED] They are gone" if not by_uid else b"OK Nothing to do"
     if not is_move:
         return b"OK %b %b" % (_copyuid(placed), done)
-    session.send(b"* OK %b\r\n" % _copyuid(placed))  # RFC 6851 §4.3: before the expunges
+    session.send(b"* OK %b Moved\r\n" % _copyuid(placed))  # RFC 6851 §4.3: before the expunges
     session.tell_changes(expunge=True)
     return b"OK " + done
 

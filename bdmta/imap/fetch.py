@@ -48,7 +48,7 @@ def _parse(session: Session, cursor: Cursor, *, by_uid: bool) -> _Request:
     if changed_since is not None and "MODSEQ" not in names:
         items = (*items, plain_item("MODSEQ"))
     if changed_since is not None or "MODSEQ" in names:
-        session.condstore = True
+        session.start_condstore()
     elif session.condstore and "FLAGS" in names:  # RFC 7162 §3.1: every FETCH that tells flags tells their modseq
         items = (*items, plain_item("MODSEQ"))
     return _Request(wanted, items, changed_since)

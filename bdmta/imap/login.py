@@ -168,7 +168,7 @@ async def enable(session: Session, cursor: Cursor) -> bytes:
     enabled = []
     for name in asked:
         if name == "CONDSTORE" and session.offers(name):
-            session.condstore = True
+            session.start_condstore()
             enabled.append(b"CONDSTORE")
         elif name == "UTF8=ACCEPT" and session.offers(name):
             if session.view is not None:  # RFC 5161 §3.1: authenticated state; names that were told change their form

@@ -59,7 +59,7 @@ def _program(session: Session, read: Callable[[], SearchProgram]) -> SearchProgr
     except BadCharset:
         raise No(f"[BADCHARSET ({' '.join(CHARSETS)})] Unknown charset") from None
     if program.has_modseq:
-        session.condstore = True
+        session.start_condstore()
     return program
 
 

@@ -77,7 +77,7 @@ def _plain(at: Looked, key: Key, rows: Sequence[int]) -> Sequence[int]:
     name = key.name
     if name in ("SEQUENCE", "UID"):
         assert key.set is not None
-        taken = key.set.rows(at.columns.uid, by_uid=name == "UID")
+        taken = key.set.rows(at.columns.uid, by_uid=name == "UID", strict=False)
         return taken if len(rows) == len(at.columns) else _both(rows, taken)
     if name in ("BODY", "TEXT"):
         return _body(at, key, rows)

@@ -23,12 +23,13 @@ class SequenceSet:
 
     spans: tuple[tuple[int, int], ...]
 
-    def rows(self, uids: array[int], *, by_uid: bool) -> Sequence[int]:
+    def rows(self, uids: array[int], *, by_uid: bool, strict: bool = True) -> Sequence[int]:
         """The rows meant, ascending, each once: a `range` when they are one run.
 
-        By UID those that do not exist are passed over (RFC 3501 §6.4.8); by number they are BadSyntax.
+        By UID those that do not exist are passed over (RFC 3501 §6.4.8); by number they are BadSyntax, if `strict`
+        (SEARCH passes over them, as Dovecot does: its letters may be gone by the time it looks).
         """
-        runs = sorted(self._uid_runs(uids) if by_uid else self._number_runs(len(uids)))
+        runs = sorted(self._uid_runs(uids) if by_uid else self._number_runs(len(uids), strict=strict))
         merged: list[list[int]] = []
         for start, end in runs:
             if start >= end:
@@ -49,13 +50,15 @@ class SequenceSet:
             low, high = sorted((first or last, second or last))
             yield bisect_left(uids, low), bisect_right(uids, high)
 
-    def _number_runs(self, count: int) -> Iterable[tuple[int, int]]:
+    def _number_runs(self, count: int, *, strict: bool) -> Iterable[tuple[int, int]]:
         for first, second in self.spans:
             low, high = sorted((first or count, second or count))
             if high > count:
                 if count == 0 and (first == STAR or second == STAR):
                     continue  # 1:* of an empty folder
-                raise BadSyntax("no letter has that number")
+                if strict:
+                    raise BadSyntax("no letter has that number")
+                high = count
             yield low - 1 if low else 0, high
 
 

@@ -236,6 +236,12 @@ class Session:
             view.keywords = view.box.keywords
             self.send(folder_flags(view.keywords, read_only=view.read_only))
 
+    def start_condstore(self) -> None:
+        """Tell mod-sequences from now on; the first time the selected folder's highest (RFC 7162 §3.1)."""
+        if not self.condstore and self.view is not None:
+            self.send(b"* OK [HIGHESTMODSEQ %d] Highest\r\n" % self.view.box.highestmodseq)
+        self.condstore = True
+
     def push_alerts(self) -> None:
         """Send the notices that wait (RFC 3501 §7.1); never before login, so never before TLS."""
         if self.mailbox is not None:

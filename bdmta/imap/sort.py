@@ -59,4 +59,4 @@ def _value_of(at: Looked, name: str) -> Callable[[int], Any]:
     if name == "DATE":
         return sent_times(at)
     values: list[str | None] = at.box.fields(at.columns, _FIELDS[name])
-    return lambda row: values[row] or ""
+    return lambda row: (values[row] or "").upper()  # i;unicode-casemap compares title case: "_" behind "Z" (RFC 5051)

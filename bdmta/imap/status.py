@@ -29,7 +29,7 @@ def parse_status_items(session: Session, cursor: Cursor) -> tuple[str, ...]:
     if "HIGHESTMODSEQ" in items:
         if not session.offers("CONDSTORE"):
             raise BadSyntax("unknown status item")
-        session.condstore = True
+        session.start_condstore()
     return items
 
 

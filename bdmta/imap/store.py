@@ -67,7 +67,7 @@ def _modifier(session: Session, cursor: Cursor) -> int | None:
     since = cursor.number()
     cursor.expect(b")")
     cursor.space()
-    session.condstore = True
+    session.start_condstore()
     return since
 
 

@@ -40,6 +40,8 @@ class Mailbox(NamedTuple):
     name: str
     local: str
     domain: str
+    route: str = ""
+    """A source route, `@a,@b` (RFC 5322 §4.4): nobody sends by it, IMAP's ENVELOPE names it."""
 
     @property
     def address(self) -> str:
@@ -84,6 +86,7 @@ class _Reader:
         self.phrase: list[str] = []  # words and blanks before <, or of a bare address
         self.comment = ""
         self.inside: list[str] | None = None  # of < >
+        self.route = ""
         self.at_phrase: int | None = None  # where in the list the last @ stands
         self.at_inside: int | None = None
         self.closed = False
@@ -134,7 +137,8 @@ class _Reader:
                 self.at_phrase = len(self.phrase)
             self.add("@")
         elif mark == ":" and opened and self.inside is not None:
-            self.inside.clear()  # a source route, @a,@b: (RFC 5322 §4.4) is dropped
+            self.route = _joined(self.inside)  # a source route, @a,@b: (RFC 5322 §4.4)
+            self.inside.clear()
             self.at_inside = None
         elif mark == ":" and self.inside is None and self.group is None and self.at_phrase is None:
             self.group = _words(self.phrase)
@@ -167,7 +171,7 @@ class _Reader:
     def mailbox(self) -> Mailbox | None:
         if self.inside is not None:
             local, domain = _address(self.inside, self.at_inside)
-            return Mailbox(_words(self.phrase) or self.comment, local, domain)
+            return Mailbox(_words(self.phrase) or self.comment, local, domain, self.route)
         if self.at_phrase is None:
             text = _words(self.phrase)
             return Mailbox(self.comment, text, "") if text else None

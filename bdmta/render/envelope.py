@@ -99,7 +99,8 @@ def _simple(value: bytes) -> bytes | None:
 def _address(mailbox: Mailbox) -> bytes:
     name = string(_raw(mailbox.name)) if mailbox.name else b"NIL"
     host = string(_raw(mailbox.domain)) if mailbox.domain else b'"MISSING_DOMAIN"'
-    return b"(%b NIL %b %b)" % (name, string(_raw(mailbox.local) or b"MISSING_MAILBOX"), host)
+    route = string(_raw(mailbox.route)) if mailbox.route else b"NIL"
+    return b"(%b %b %b %b)" % (name, route, string(_raw(mailbox.local) or b"MISSING_MAILBOX"), host)
 
 
 def _raw(text: str) -> bytes:

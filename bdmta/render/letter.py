@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from bdmta.message.addresses import mailboxes
+from bdmta.message.addresses import Group, addresses
 from bdmta.message.scan import scan
 from bdmta.message.words import header_text
 from bdmta.render.date import sent
@@ -18,7 +18,7 @@ from bdmta.render.subject import base_subject
 from bdmta.render.text import Fold, field_text, fold, fold_without_marks, header_for_search, text_for_search
 from storage.box_types import IndexRules, Octets, Rendered
 
-VERSION = "1"  # another renderer, another version: indexes are made anew
+VERSION = "2"  # another renderer, another version: indexes are made anew
 REFERENCES_MAX = 200
 _MESSAGE_ID = re.compile(rb"<([^<>\s]{1,500})>")
 _FIRST_ADDRESS = re.compile(rb"[^<>\"(),:;\\@\[\]]*<([^<>\"(),:;\\@\s]+)@|\s*([^<>\"(),:;\\@\s]+)@")
@@ -83,8 +83,10 @@ def _first_local(value: bytes | None, folded: Fold) -> str:
     match = _FIRST_ADDRESS.match(value[:1000])
     if match is not None:
         return folded((match[1] or match[2]).decode("utf-8", "replace"))
-    first = mailboxes(value[:4096], 1)
-    return folded(first[0].local) if first else ""
+    first = addresses(value[:4096], 1)
+    if not first:
+        return ""
+    return folded(first[0].name if isinstance(first[0], Group) else first[0].local)  # ENVELOPE names groups so
 
 
 def _references(values: dict[str, bytes]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 from bdmta.message import transfer
+from bdmta.message.addresses import mailboxes
 from bdmta.message.headers import Header
 from bdmta.message.octets import cut
 from bdmta.message.part import Part
@@ -37,6 +38,8 @@ _NOT_ASCII_BASED = (
     b"ebcdic",
 )
 _ENTITIES = re.compile(rb"&(?:#|[A-Za-z]{1,2}(?:grave|acute|circ|tilde|uml|horn|breve);)")
+_BROKEN_ADDRESS = re.compile(rb"\s@|@\s|[\w-]\s*\.\s+[\w-]+\s*@")
+_MAILBOXES_MAX = 200
 _STRIP = {ord("đ"): "d", ord("ð"): "d"}
 
 
@@ -59,11 +62,20 @@ def fold_without_marks(text: str) -> str:
 
 
 def field_text(headers: Sequence[Header], name: str, folded: Fold) -> str:
-    """Return the decoded and folded value of a field; several of one name are joined."""
+    """Return the decoded and folded value of an address field; several of one name are joined.
+
+    Addresses that comments or blanks break apart stand behind it as they are: SEARCH looks for those (RFC 3501
+    §6.4.4, the envelope's FROM field).
+    """
     found = [header.value for header in headers if header.name == name]
     if not found:
         return ""
-    return folded(header_text(b", ".join(found)[:_FIELD_CHARACTERS_MAX]).strip())
+    value = b", ".join(found)[:_FIELD_CHARACTERS_MAX]
+    text = folded(header_text(value).strip())
+    if b"(" in value or _BROKEN_ADDRESS.search(value) is not None:
+        whole = [folded(mailbox.address) for mailbox in mailboxes(value, _MAILBOXES_MAX)]
+        text = ", ".join([text, *(address for address in whole if address not in text)])
+    return text
 
 
 def header_for_search(message: Message, folded: Fold) -> str | None:

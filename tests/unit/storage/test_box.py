@@ -156,8 +156,46 @@ def test_copies_are_hard_links_and_moves_get_new_names(world: World) -> None:
     assert sent.columns.flags[0] == SEEN
     back = sent.move([1], "INBOX")
     assert back.uids == (5,)
-    with pytest.raises(Invalid):
-        view.move([0], "INBOX")
+
+
+def test_a_move_into_the_same_folder_gives_a_new_uid(world: World) -> None:
+    view = filled(world, 3)
+    view.store([0], "+", SEEN)
+    view.box.prepare(view.columns.uid)
+    placed = view.move([0], "INBOX")
+    assert (placed.source, placed.uids) == ((1,), (4,))
+    assert view.poll() == Deltas(expunged=(1,), expunged_uids=(1,), exists=3, recent=3)
+    assert list(view.columns.uid) == [2, 3, 4] and view.columns.flags[2] == SEEN
+    assert view.box.prepare(view.columns.uid) == 0
+    assert view.box.fields(view.columns, "subject") == ["letter 2", "letter 3", "letter 1"]
+    assert view.box.refresh() in (False, True) and list(view.box.columns.uid) == [2, 3, 4]
+
+
+def test_a_folder_made_again_by_another_process_is_a_new_one(world: World) -> None:
+    mailbox, other = world.mailbox(), world.mailbox()
+    mailbox.create("Công văn")
+    mailbox.append("Công văn", to_store("old"))
+    before = mailbox.status("Công văn")
+    other.delete("Công văn")
+    other.create("Công văn")
+    other.append("Công văn", to_store("new"))
+    after = mailbox.status("Công văn")
+    assert after.uidvalidity != before.uidvalidity and after.counts.messages == 1
+    assert list(mailbox.open_view("Công văn").columns.uid) == [1]
+    assert mailbox.append("Công văn", to_store("newer")).uids == (2,)
+
+
+def test_letters_that_a_session_was_told_of_are_recent_to_no_other(world: World) -> None:
+    view, other = filled(world, 1), world.mailbox()
+    world.deliver()
+    view.box.refresh()
+    assert view.poll().recent == 2
+    assert view.box.mailbox.status("INBOX").counts.recent == other.status("INBOX").counts.recent == 0
+    assert view.recent_row == 0
+
+
+def test_a_copy_into_nowhere_is_refused(world: World) -> None:
+    view = filled(world, 1)
     with pytest.raises(NotFound):
         view.copy([0], "Nowhere")
 

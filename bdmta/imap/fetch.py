@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bdmta.imap.errors import No
 from bdmta.imap.fetch_items import FetchItem, parse_fetch_items, parse_fetch_modifiers, plain_item
 from bdmta.imap.fetch_rows import BIG_OCTETS, Plan, plan_of, render_rows, render_streamed
 from bdmta.imap.render_flags import flag_lines
@@ -68,9 +67,7 @@ async def _fetch(session: Session, cursor: Cursor, *, by_uid: bool) -> bytes:
     if now_seen and not any(item.name == "FLAGS" for item in request.items):
         session.send(flag_lines(view, now_seen, with_uid=by_uid or session.condstore, with_modseq=session.condstore))
     if missing_count and not by_uid:
-        if missing_count == len(rows):
-            raise No("[EXPUNGEISSUED] They are gone")
-        return b"OK [EXPUNGEISSUED] Some are gone"  # RFC 2180 §4.1
+        return b"OK [EXPUNGEISSUED] Some are gone"  # RFC 5530 §3; a NO would be shown to people as a failure
     return b"OK Fetched"
 
 

@@ -82,5 +82,5 @@ def _answer(view: View, changed: Changed, *, by_uid: bool) -> bytes:
         numbers = [view.columns.uid[row] if by_uid else row + 1 for row in changed.modified]
         return b"OK [MODIFIED %b] Some had changed" % render_set(numbers)
     if changed.missing and not by_uid:
-        return b"OK [EXPUNGEISSUED] Some are gone" if changed.rows else b"NO [EXPUNGEISSUED] They are gone"
+        return b"OK [EXPUNGEISSUED] Some are gone"
     return b"OK Stored"

@@ -54,6 +54,12 @@ def sizes_in(base: str) -> tuple[int | None, int | None]:
     return (int(physical[1]) if physical else None), (int(virtual[1]) if virtual else None)
 
 
+def virtual_octets_in(base: str) -> int | None:
+    """Return the octets with CRLF line ends as the name claims them."""
+    virtual = _VIRTUAL.search(base)
+    return int(virtual[1]) if virtual else None
+
+
 def is_letter_name(name: str) -> bool:
     """Whether a directory entry can be a letter: no dot file, nothing that would break a line of the uidlist."""
     return not name.startswith((".", ":")) and "\n" not in name and "\r" not in name

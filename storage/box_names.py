@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from operator import add
 
-from storage.box_info import flags_of, is_letter_name, sizes_in, split_name
+from storage.box_info import flags_of, is_letter_name, split_name, virtual_octets_in
 from storage.box_state import Arrived, State
 from storage.errors import NotFound
 from storage.scan_folder import Scan, Stamp, scan
@@ -107,9 +107,8 @@ class NameReader:
         None is lost.
         """
         uid_of = self.uid_of(state)
-        for base, info in list(names.seen.items()):
-            if base not in uid_of:
-                continue
+        for base in names.seen.keys() & uid_of.keys():
+            info = names.seen[base]
             row = state.row_of(uid_of[base])
             if row is None or base + state.infos[row] not in there:
                 continue
@@ -128,16 +127,15 @@ class NameReader:
                 os.rename(second, f"{self.folder}/cur/{unique}{info}")
                 names.seen[unique] = info
 
-    def arrival(self, uid: int, base: str, info: str) -> Arrived | None:
+    def arrival(self, cur_fd: int, uid: int, base: str, info: str) -> Arrived | None:
         """Return the row of a letter; None when there is no such file (any more)."""
-        path = f"{self.folder}/cur/{base}{info}"
         try:
-            stat = os.lstat(path)
+            stat = os.lstat(base + info, dir_fd=cur_fd)
             if not stat_module.S_ISREG(stat.st_mode):
                 return None
-            _, size = sizes_in(base)
+            size = virtual_octets_in(base)
             if size is None:
-                size = virtual_size(path)
+                size = virtual_size(f"{self.folder}/cur/{base}{info}")
         except OSError:
             return None
         return Arrived(uid, base, info, flags_of(info), size, int(stat.st_mtime))

@@ -11,7 +11,7 @@ import sqlite3
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from storage.index_letters import field_values, insert_letters, known_uids, rend
 from storage.index_search import text_matches
 
 T = TypeVar("T")
+AHEAD_COUNT = 20_000
 _FLOCK_FROM_COUNT = 1000  # so many letters to read are read by one process at a time: the second finds them read
 
 
@@ -114,6 +115,14 @@ class Box(BoxCore):
                 self._unread = None
                 missing = self._missing(uids)
             return self._read_into_index(missing)
+
+    def read_ahead(self, uids: Sequence[int]) -> None:
+        """As `prepare`, for letters that are asked for slice by slice from now on: no slice waits then.
+
+        Not more than `AHEAD_COUNT` at once: the peer waits. Never raises what the index dies of. Blocks.
+        """
+        with suppress(sqlite3.Error):
+            self.prepare(uids)
 
     def _read_into_index(self, uids: Sequence[int]) -> int:
         state = self.state

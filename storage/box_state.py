@@ -9,6 +9,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from storage.box_types import DELETED, SEEN, Columns, Counts
 
@@ -35,8 +36,7 @@ class State:
         return row if row < len(self.columns.uid) and self.columns.uid[row] == uid else None
 
 
-@dataclass(frozen=True, slots=True)
-class Arrived:
+class Arrived(NamedTuple):
     """A letter that is new in the folder."""
 
     uid: int

@@ -9,10 +9,12 @@ arrivals, and a letter is taken for gone only if two readings lack it and its fi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from storage.box_info import arrival_order, split_name
+from storage.box_letters import opened_dir
 from storage.box_names import FolderLost, NameReader, Names
 from storage.box_state import Arrived, State
 from storage.scan_folder import Stamp
@@ -254,23 +256,36 @@ class Sync:
 
     def _arrivals(self, state: State, names: Names) -> list[Arrived]:
         """Return what the state lacks, UIDs ascending; what was renamed under our hands gets one more try."""
+        coming = self._to_come(state, names)
+        if not coming:
+            return []
         arrived: list[Arrived] = []
         failed: list[tuple[int, str]] = []
-        for base, uid in self._to_come(state, names).items():
-            letter = self._names.arrival(uid, base, names.seen[base])
-            if letter is not None:
-                arrived.append(letter)
-            else:
-                failed.append((uid, base))
-        if failed:
-            again = self._names.from_scan(state)
-            names.stamp = None
-            for uid, base in failed:
-                if base in again.seen and (letter := self._names.arrival(uid, base, again.seen[base])) is not None:
+        with self._opened_cur() as cur_fd:
+            for base, uid in coming.items():
+                letter = self._names.arrival(cur_fd, uid, base, names.seen[base])
+                if letter is not None:
                     arrived.append(letter)
+                else:
+                    failed.append((uid, base))
+            if failed:
+                again = self._names.from_scan(state)
+                names.stamp = None
+                for uid, base in failed:
+                    info = again.seen.get(base)
+                    if info is not None and (letter := self._names.arrival(cur_fd, uid, base, info)) is not None:
+                        arrived.append(letter)
         for letter in arrived:
             self._listed.pop(letter.base, None)
-        return sorted(arrived, key=lambda letter: letter.uid)
+        return sorted(arrived)
+
+    @contextmanager
+    def _opened_cur(self) -> Iterator[int]:
+        try:
+            with opened_dir(f"{self.folder}/cur") as cur_fd:
+                yield cur_fd
+        except FileNotFoundError:
+            raise FolderLost(f"{self.folder} is gone") from None
 
     def _to_come(self, state: State, names: Names) -> dict[str, int]:
         """Base to UID of the letters that become rows: unknown ones, and known ones that others gave another UID."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor
+from contextlib import closing
 from itertools import islice
 
-from storage.box_letters import opened_dir, read_letter
-from storage.box_types import Rendered, Renderer
+from storage.box_letters import letters_ahead, opened_dir
+from storage.box_types import Renderer
 from storage.index_letters import LetterRow
 
 SLICE_COUNT = 200
@@ -25,14 +26,10 @@ def read_slice(render: Renderer, cur: str, wanted: Sequence[Wanted]) -> list[Let
     Runs in a worker: its arguments and result can be pickled.
     """
     rows: list[LetterRow] = []
-    with opened_dir(cur) as fd:
-        for uid, name, size in wanted:
-            try:
-                octets = read_letter(fd, name, size)
-            except OSError:
-                continue
-            rendered: Rendered = render(octets)
-            rows.append((uid, len(octets), rendered))
+    with opened_dir(cur) as fd, closing(letters_ahead(fd, [(name, size) for _, name, size in wanted])) as letters:
+        for (uid, _, _), octets in zip(wanted, letters, strict=True):
+            if octets is not None:
+                rows.append((uid, len(octets), render(octets)))
     return rows
 
 

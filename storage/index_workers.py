@@ -6,6 +6,7 @@ however the parent died. An `Executor`, so that `Mailboxes(builders=...)` takes 
 
 from __future__ import annotations
 
+import gc
 import pickle
 import subprocess
 import sys
@@ -131,6 +132,8 @@ def _receive(pipe: BinaryIO | Any) -> Any:
 
 def main() -> None:
     """Serve one parent until its pipe ends."""
+    gc.freeze()
+    gc.set_threshold(50_000)  # what is made here goes by its reference counts
     while True:
         try:
             fn, args, kwargs = _receive(sys.stdin.buffer)

@@ -218,18 +218,18 @@ def _bounded(uidvalidity: int, next_uid: int) -> tuple[int, int] | None:
 def parse_lines(octets: bytes, *, above_uid: int) -> Iterator[tuple[int, str]]:
     """Yield (UID, base name) of the lines that ascend; others are not ours to repair and are passed over."""
     last = above_uid
-    for line in octets.split(b"\n"):
-        front, colon, name = line.partition(b" :")
+    for line in os.fsdecode(octets).split("\n"):
+        front, colon, name = line.partition(" :")
         if not colon:  # version 1: "<uid> <name>"
-            front, _, name = line.partition(b" ")
-        number = front.partition(b" ")[0]
-        base = name.partition(b":")[0]
-        if not base or not number.isdigit() or len(number) > 10:
+            front, _, name = line.partition(" ")
+        number = front.partition(" ")[0]
+        base = name.partition(":")[0] if ":" in name else name
+        if not base or not (number.isdigit() and number.isascii()) or len(number) > 10:
             continue
         uid = int(number)
         if last < uid <= UID_MAX:
             last = uid
-            yield uid, os.fsdecode(base)
+            yield uid, base
 
 
 def render_lines(entries: Iterable[tuple[int, str]]) -> bytes:

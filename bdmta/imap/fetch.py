@@ -12,6 +12,7 @@ from bdmta.imap.sequence import SequenceSet, parse_sequence_set
 from bdmta.imap.session import Session
 from bdmta.imap.syntax import BadSyntax, Cursor
 from storage.box import View
+from storage.box_read import AHEAD_COUNT
 from storage.box_types import SEEN
 
 _FLUSH_OCTETS = 262_144
@@ -87,17 +88,24 @@ async def _mark_seen(session: Session, view: View, rows: Sequence[int], items: S
 async def _send_rows(session: Session, view: View, plan: Plan, rows: Sequence[int]) -> int:
     """Send the answers slice by slice, no faster than the peer takes them; how many letters were gone."""
     missing_count = 0
-    for slice_rows in _slices(view, plan, rows):
-        if plan.needs_octets and len(slice_rows) == 1 and view.columns.size[slice_rows[0]] > BIG_OCTETS:
-            missing_count += await _stream(session, view, plan, slice_rows[0])
-            continue
-        if plan.needs_disk:
-            octets, missing = await session.run(render_rows, view, plan, slice_rows)
-        else:
-            octets, missing = render_rows(view, plan, slice_rows)
-        missing_count += missing
-        session.send(octets)
-        await session.wire.flush()
+    for start in range(0, len(rows), AHEAD_COUNT):
+        chunk = rows[start : start + AHEAD_COUNT]
+        if plan.rendered and len(chunk) > plan.slice_count:
+            await session.run(view.box.read_ahead, view.uids_of(chunk))
+        for slice_rows in _slices(view, plan, chunk):
+            missing_count += await _send_slice(session, view, plan, slice_rows)
+    return missing_count
+
+
+async def _send_slice(session: Session, view: View, plan: Plan, rows: Sequence[int]) -> int:
+    if plan.needs_octets and len(rows) == 1 and view.columns.size[rows[0]] > BIG_OCTETS:
+        return await _stream(session, view, plan, rows[0])
+    if plan.needs_disk:
+        octets, missing_count = await session.run(render_rows, view, plan, rows)
+    else:
+        octets, missing_count = render_rows(view, plan, rows)
+    session.send(octets)
+    await session.wire.flush()
     return missing_count
 
 

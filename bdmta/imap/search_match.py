@@ -5,6 +5,7 @@ Each key narrows the rows that are still in question; cheap keys come first, so 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from bdmta.imap.search_keys import Key
 from bdmta.message.headers import read_headers
 from bdmta.message.limits import Limits
 from storage.box import Box
+from storage.box_read import AHEAD_COUNT
 from storage.box_types import ANSWERED, DELETED, DRAFT, FLAGGED, SEEN, Columns, keyword_bit
 
 _DAY_S = 86_400
@@ -177,14 +179,20 @@ def _body(at: Looked, key: Key, rows: Sequence[int]) -> Sequence[int]:
     uids = at.columns.uid
     found: list[int] = []
     for start in range(0, len(rows), _SLICE_COUNT):
+        if start % AHEAD_COUNT == 0:
+            at.box.read_ahead(_uids(uids, rows[start : start + AHEAD_COUNT]))
         piece = rows[start : start + _SLICE_COUNT]
-        asked = uids[piece.start : piece.stop] if isinstance(piece, range) else [uids[row] for row in piece]
+        asked = _uids(uids, piece)
         taken = set(at.box.search_text(asked, needle, header=key.name == "TEXT"))
         if len(taken) == len(piece):
             found += piece
         elif taken:
             found += [row for row in piece if uids[row] in taken]
     return found
+
+
+def _uids(uids: array[int], rows: Sequence[int]) -> Sequence[int]:
+    return uids[rows.start : rows.stop] if isinstance(rows, range) else [uids[row] for row in rows]
 
 
 def _header(at: Looked, key: Key, rows: Sequence[int]) -> Sequence[int]:

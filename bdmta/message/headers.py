@@ -14,6 +14,9 @@ _FIRST_BLOCK_OCTETS = 4096
 # One field with its folded lines; a bare CR or LF ends a line too. Possessive: linear, and no stack to fill.
 _FIELD = re.compile(rb"([^\r\n:]*+)(:?)([^\r\n]*+(?:(?:\r\n|\r|\n)[ \t][^\r\n]*+)*+)(?:\r\n|\r|\n|\Z)")
 _NAME = re.compile(rb"[!-9;-~]+")
+_KEPT_NAMES = 1000
+_KEPT_NAME_OCTETS = 40
+_known_names: dict[bytes, str] = {}
 _BLANK_FOLD = re.compile(rb"\n[ \t]+\r?(?:\n|\Z)")
 
 
@@ -35,6 +38,9 @@ class Header(NamedTuple):
         return header_text(self.value)
 
 
+_new = tuple.__new__  # what a NamedTuple's own constructor does, without a call in between
+
+
 class HeaderBlock(NamedTuple):
     """What stands before a body: the block ends at `end` (its last line break included), the body begins at `body`."""
 
@@ -53,30 +59,39 @@ def read_headers(octets: Octets, start: int, end: int, limits: Limits) -> Header
     block, block_end, body, defects = _block(octets, start, end, limits)
     _look_at_breaks(block, defects)
     fields: list[Header] = []
-    at = 0
     size = len(block)
-    while at < size:
-        match = _FIELD.match(block, at)
-        if match is None:  # cannot be: every octet matches some branch
+    left = limits.headers
+    known = _known_names
+    for match in _FIELD.finditer(block):  # matches everywhere, so each begins where the last one ended
+        at, stop = match.span()
+        if at >= size:
             break
-        stop = match.end()
-        if len(fields) >= limits.headers:
+        if not left:
             defects.append("headers")
             break
         raw, colon, value = match.groups()
-        name = raw.rstrip(b" \t")
+        name = known.get(raw)
         if not colon:
             defects.append("no-colon")
-        else:
-            if len(name) != len(raw):
-                defects.append("space-before-colon")
-            if _NAME.fullmatch(name) is None:
-                defects.append("bad-name")
-            fields.append(
-                Header(name.lower().decode("latin-1").strip(), start + at, start + stop, value.strip(b" \t\r\n"))
-            )
-        at = stop
+            continue
+        if name is None:
+            name = _name(raw, defects)
+        fields.append(_new(Header, (name, start + at, start + stop, value.strip(b" \t\r\n"))))
+        left -= 1
     return HeaderBlock(tuple(fields), block_end, body, defects)
+
+
+def _name(raw: bytes, defects: list[str]) -> str:
+    """A field's name in lower case. Good ones are kept: letters have the same few."""
+    octets = raw.rstrip(b" \t")
+    name = octets.lower().decode("latin-1").strip()
+    if len(octets) != len(raw):
+        defects.append("space-before-colon")
+    if _NAME.fullmatch(octets) is None:
+        defects.append("bad-name")
+    elif len(octets) == len(raw) <= _KEPT_NAME_OCTETS and len(_known_names) < _KEPT_NAMES:
+        _known_names[raw] = name
+    return name
 
 
 def _block(octets: Octets, start: int, end: int, limits: Limits) -> tuple[bytes, int, int, list[str]]:

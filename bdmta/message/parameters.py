@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
@@ -15,6 +16,7 @@ from bdmta.message.limits import Limits
 from bdmta.message.words import decode, decode_words, raw_text
 
 _MAX_READINGS = 64  # of one parameter
+_KEPT_OCTETS = 100  # of a plain field whose reading is kept
 
 _GAP = re.compile(rb"[;\s\0]*+")
 _NAME = re.compile(rb"([^\s;=()\"\0]++)[\s\0]*+=[\s\0]*+")
@@ -55,10 +57,10 @@ def read_field(value: bytes, limits: Limits) -> Field:
 
     Defects: `parameters` (over the bound), `parameter-junk` (something that is no parameter), `open-quote`.
     """
-    plain = _PLAIN.fullmatch(value)
-    if plain is not None:
-        given = (RawParameter("charset", (plain[3],)),) if plain[2] else ()
-        return Field(plain[1].decode("ascii").lower(), given, ())
+    if len(value) <= _KEPT_OCTETS:
+        plain = _plain_field(value)
+        if plain is not None:
+            return plain
     at = _skip(value, 0)
     token = b""
     if _NAME.match(value, at) is None and (found := _FIRST.match(value, at)) is not None:
@@ -66,6 +68,16 @@ def read_field(value: bytes, limits: Limits) -> Field:
         at = found.end()
     parameters, defects = _parameters(value, at, limits)
     return Field(token.decode("latin-1").lower(), tuple(parameters), tuple(defects))
+
+
+@lru_cache(maxsize=256)
+def _plain_field(value: bytes) -> Field | None:
+    """The usual form, a token and perhaps a charset; None for any other."""
+    plain = _PLAIN.fullmatch(value)
+    if plain is None:
+        return None
+    given = (RawParameter("charset", (plain[3],)),) if plain[2] else ()
+    return Field(plain[1].decode("ascii").lower(), given, ())
 
 
 def _parameters(value: bytes, at: int, limits: Limits) -> tuple[list[RawParameter], list[str]]:

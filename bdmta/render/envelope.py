@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from bdmta.message.addresses import Group, Mailbox, addresses
 from bdmta.message.headers import Header
@@ -11,6 +12,7 @@ from bdmta.render.string import nstring, string, unfolded
 
 ADDRESSES_MAX = 1000  # Dovecot's CVE-2024-23184: a header of 100,000 addresses
 _VALUE_OCTETS = 65_536
+KEPT_OCTETS = 256  # of a field whose reading is kept
 _SIMPLE = re.compile(rb'[ \t]*([^"<>(),;:\\@\[\]\0]*?)[ \t]*<([!#-\'*+\--9=?A-Z^-~]+)@([!#-\'*+\--9=?A-Z^-~]+)>[ \t]*')
 _BARE = re.compile(rb"[ \t]*([!#-'*+\--9=?A-Z^-~]+)@([!#-'*+\--9=?A-Z^-~]+)[ \t]*")
 _QUOTED_NAME = re.compile(rb'[ \t]*"([^"\\]*)"[ \t]*<([!#-\'*+\--9=?A-Z^-~]+)@([!#-\'*+\--9=?A-Z^-~]+)>[ \t]*')
@@ -61,6 +63,10 @@ def address_list(value: bytes | None) -> bytes:
     """Return addresses as IMAP lists them, NIL for none. Groups are marked by addresses without a host."""
     if not value:
         return b"NIL"
+    return _short_list(value) if len(value) <= KEPT_OCTETS else _list(value)
+
+
+def _list(value: bytes) -> bytes:
     value = unfolded(value[: 4 * _VALUE_OCTETS])
     simple = _simple(value)
     if simple is not None:
@@ -75,6 +81,9 @@ def address_list(value: bytes | None) -> bytes:
         else:
             out.append(_address(entry))
     return b"(%b)" % b"".join(out) if out else b"NIL"
+
+
+_short_list = lru_cache(maxsize=1024)(_list)  # a mailbox's letters are to and from the same few
 
 
 def _simple(value: bytes) -> bytes | None:

@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 from urllib.parse import quote
 
-from bdmta.message.parameters import Field
+from bdmta.message.parameters import Field, RawParameter
 from bdmta.message.part import Part
 from bdmta.render.envelope import envelope
 from bdmta.render.string import string, unfolded
@@ -100,9 +100,22 @@ def _parameters(field: Field | None) -> bytes:
     """Return the list of names and values as they stand, RFC 2231's sections joined; b"" for none."""
     if field is None or not field.parameters:
         return b""
+    if len(field.parameters) == 1 and len(field.parameters[0].values) == 1:  # a charset
+        parameter = field.parameters[0]
+        if len(parameter.values[0]) <= _KEPT_CHARACTERS:
+            return _one_parameter(parameter)
+    return _list(field.parameters)
+
+
+@lru_cache(maxsize=256)
+def _one_parameter(parameter: RawParameter) -> bytes:
+    return _list((parameter,))
+
+
+def _list(parameters: tuple[RawParameter, ...]) -> bytes:
     given = [
         (parameter.name, unfolded(parameter.values[0][:_VALUE_OCTETS]))
-        for parameter in field.parameters
+        for parameter in parameters
         if parameter.name and parameter.values
     ]
     if any("*" in name for name, _ in given):

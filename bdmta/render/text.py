@@ -8,6 +8,7 @@ import html
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from bdmta.message import transfer
 from bdmta.message.addresses import mailboxes
@@ -16,6 +17,7 @@ from bdmta.message.octets import cut
 from bdmta.message.part import Part
 from bdmta.message.scan import Message
 from bdmta.message.words import decode, header_text, raw_text
+from bdmta.render.envelope import KEPT_OCTETS
 
 Fold = Callable[[str], str]
 TEXT_OCTETS_MAX = 1 << 20  # decoded text of a letter that SEARCH BODY looks at
@@ -70,12 +72,19 @@ def field_text(headers: Sequence[Header], name: str, folded: Fold) -> str:
     found = [header.value for header in headers if header.name == name]
     if not found:
         return ""
-    value = b", ".join(found)[:_FIELD_CHARACTERS_MAX]
+    value = found[0] if len(found) == 1 else b", ".join(found)
+    return _short_text(value, folded) if len(value) <= KEPT_OCTETS else _text(value[:_FIELD_CHARACTERS_MAX], folded)
+
+
+def _text(value: bytes, folded: Fold) -> str:
     text = folded(header_text(value).strip())
     if b"(" in value or _BROKEN_ADDRESS.search(value) is not None:
         whole = [folded(mailbox.address) for mailbox in mailboxes(value, _MAILBOXES_MAX)]
         text = ", ".join([text, *(address for address in whole if address not in text)])
     return text
+
+
+_short_text = lru_cache(maxsize=1024)(_text)
 
 
 def header_for_search(message: Message, folded: Fold) -> str | None:

@@ -236,7 +236,11 @@ def test_threads_know_their_letters() -> None:
 
 def test_sort_keys_are_local_parts() -> None:
     rendered = render_letter(make('From: "Đ, a" <An.Nguyen@x>\nTo: Team: B@y;\nCc: Cc@z'))
-    assert (rendered.sort_from, rendered.sort_to, rendered.sort_cc) == ("an.nguyen", "team", "cc")  # as ENVELOPE has it: the group first
+    assert (rendered.sort_from, rendered.sort_to, rendered.sort_cc) == (
+        "an.nguyen",
+        "team",
+        "cc",
+    )  # as ENVELOPE has it: the group first
 
 
 PIECES = st.sampled_from(

@@ -106,6 +106,11 @@ class Site:
         return os.path.join(self.data_dir, "outage")
 
     @property
+    def addressbook_dir(self) -> str:
+        """What was published of the address book last, by target."""
+        return os.path.join(self.data_dir, "addressbook")
+
+    @property
     def directory_db(self) -> str:
         """The directory's database; only the office, or a command that holds the lock, opens it."""
         return os.path.join(self.data_dir, "db", "directory.sqlite")

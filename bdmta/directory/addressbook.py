@@ -6,10 +6,19 @@ and active. In neither is anything else: no rank, no head, no clerk; in the publ
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bdmta.clock import Clock
 from bdmta.directory.registry import Json, call
 from bdmta.directory.service import DirectoryService
 from bdmta.naming import order_key, person_key
+from storage.directory import Directory
 from storage.directory_rows import LEVELS, Agency
+
+if TYPE_CHECKING:
+    from bdmta.site import Site
 
 
 @call
@@ -73,3 +82,37 @@ def _entry(agency: Agency, address: str, parent: str) -> Json:
         "abbreviation": agency.identifier, "name": agency.name, "level": agency.level, "parent": parent,
         "address": address, "paper_address": agency.paper_address,
     }  # fmt: skip
+
+
+class BookReader:
+    """Reads the books beside the office's writer. One thread at a time."""
+
+    def __init__(self, site: Site, clock: Clock) -> None:
+        self._directory = Directory.open(site.directory_db, clock, readonly=True)
+        self._service = DirectoryService(
+            directory=self._directory, clock=clock, snapshot_path="", password_key_path="", mail_root=site.mail_root,
+            postmaster=site.config.postmaster, timezone=site.config.clock.timezone,
+        )  # fmt: skip
+
+    def book(self, internal: bool) -> Json:
+        """The book of now."""
+        found: Json = addressbook_entries(self._service, internal=internal)
+        return found
+
+    def generation(self) -> int:
+        """Grows with every change of the directory."""
+        return self._directory.generation
+
+    def close(self) -> None:
+        """Close the database."""
+        self._directory.close()
+
+
+@contextmanager
+def reader_of(site: Site, clock: Clock) -> Iterator[BookReader]:
+    """A reader for the block."""
+    reader = BookReader(site, clock)
+    try:
+        yield reader
+    finally:
+        reader.close()

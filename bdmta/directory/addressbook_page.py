@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlsplit
 
 from bdmta.config.shipped import shipped
+from bdmta.directory.addressbook_search import search_text
 from bdmta.naming import fold
 
 Json = dict[str, Any]
@@ -23,13 +25,33 @@ _SHORT = {"province": "Cấp tỉnh", "district": "Cấp huyện", "commune": "C
 _TONES = re.compile("[\u0300\u0301\u0303\u0309\u0323]")
 
 
-def page(book: Json, downloads: Sequence[tuple[str, str]] = ()) -> bytes:
+def page(book: Json, downloads: Sequence[tuple[str, str]] = (), search_url: str = "") -> bytes:
     """The page for what `addressbook_entries` answered. The same entries give the same octets.
 
-    `downloads`: label and file name of what lies beside it. Nobody is found by the domain, which all have in common.
+    `downloads`: label and file name of what lies beside it. `search_url`: what answers a search without JavaScript.
+    Nobody is found by the domain, which all have in common.
+    """
+    groups = [*agency_groups(book["agencies"]), *official_groups(book["officials"])]
+    return render(book, groups, downloads, search_url=search_url, has_search=True)
 
-    Every text goes through Jinja2's autoescape; style and script run by their hashes alone (CSP), so that a name can
-    never become either.
+
+def render(
+    book: Json,
+    groups: Sequence[Json],
+    downloads: Sequence[tuple[str, str]] = (),
+    *,
+    search_url: str = "",
+    has_search: bool = False,
+    is_large: bool = False,
+    links: Sequence[tuple[str, str]] = (),
+    more: Sequence[tuple[str, str]] = (),
+    number: int = 1,
+) -> bytes:
+    """A page of these groups. `has_search`: its script looks through them; `is_large`: through `search-data.js`.
+
+    `links`: the letters' pages; `more`: the other parts of this letter, of which this one is `number`. Every text goes
+    through Jinja2's autoescape; style and script run by their hashes alone (CSP), so that a name can never become
+    either.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -37,15 +59,24 @@ def page(book: Json, downloads: Sequence[tuple[str, str]] = ()) -> bytes:
     environment = Environment(
         loader=FileSystemLoader(shipped("templates")), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    style, script = _text("addressbook.css"), _text("addressbook.js")
+    style = _text("addressbook.css")
+    script = _text("addressbook-large.js" if is_large else "addressbook.js") if has_search or is_large else ""
+    origin = urlsplit(search_url)
     made = environment.get_template("addressbook.html.j2").render(
         domain=book["domain"],
         updated=datetime.fromisoformat(book["generated_at"]).strftime("%d/%m/%Y %H:%M"),
         counted=lambda count: f"{count:,}".replace(",", "."),
         agencies=book["agencies"],
         officials=book["officials"],
-        groups=[*_agency_groups(book["agencies"]), *_official_groups(book["officials"])],
+        is_internal=bool(book.get("internal")),
+        groups=groups,
         downloads=downloads,
+        links=links,
+        more=more,
+        number=number,
+        is_large=is_large,
+        search_url=search_url,
+        search_origin=f"{origin.scheme}://{origin.netloc}" if search_url else Markup("'none'"),
         style=Markup(style),  # noqa: S704 - our own file
         script=Markup(script),  # noqa: S704 - our own file
         style_hash=Markup(_hash(style)),  # noqa: S704 - base64
@@ -54,40 +85,40 @@ def page(book: Json, downloads: Sequence[tuple[str, str]] = ()) -> bytes:
     return made.encode()
 
 
-def _agency_groups(agencies: list[Json]) -> Iterator[Json]:
+def agency_groups(agencies: list[Json], *, with_pages: bool = False) -> Iterator[Json]:
+    """By level. `with_pages`: each has a page of its own to lead to."""
     for level, members in groupby(agencies, lambda one: str(one["level"])):
         entries = [
             {
                 "name": one["name"], "below": one["parent"], "address": one["address"],
                 "paper_address": one["paper_address"],
-                "key": _key(one["name"], one["parent"], one["address"].partition("@")[0]),
+                "key": fold(search_text(one["name"], one["parent"], one["address"])),
+                "page": f"co-quan-{one['abbreviation']}.html" if with_pages else "",
             }
             for one in members
         ]  # fmt: skip
         yield {"id": level, "title": _LEVELS[level], "short": _SHORT[level], "entries": entries}
 
 
-def _official_groups(officials: list[Json]) -> Iterator[Json]:
+def official_groups(officials: list[Json]) -> Iterator[Json]:
     """By the first letter of the given name; they come in that order."""
-    for number, (letter, members) in enumerate(groupby(officials, lambda one: _initial(one["name"]))):
-        entries = [
-            {
-                "name": one["name"], "below": one["agency"], "address": one["address"], "paper_address": "",
-                "key": _key(one["name"], one["agency"], one["address"].partition("@")[0]),
-            }
-            for one in members
-        ]  # fmt: skip
+    for number, (letter, members) in enumerate(groupby(officials, lambda one: initial(one["name"]))):
+        entries = [entry_of(one) for one in members]
         yield {"id": f"ten-{number}", "title": f"Cán bộ, công chức – {letter}", "short": letter, "entries": entries}
 
 
-def _initial(name: str) -> str:
+def entry_of(official: Json) -> Json:
+    """An official as a line of the page."""
+    return {
+        "name": official["name"], "below": official["agency"], "address": official["address"], "paper_address": "",
+        "key": fold(search_text(official["name"], official["agency"], official["address"])), "page": "",
+    }  # fmt: skip
+
+
+def initial(name: str) -> str:
     """Đ of Đỗ Văn Đạo, Â of Ngô Thị Ấn: the letter without its tone, as a dictionary heads its pages."""
     last = re.sub(r"^\W+", "", (name.split() or ["#"])[-1])[:1] or "#"
     return unicodedata.normalize("NFC", _TONES.sub("", unicodedata.normalize("NFD", last))).upper()
-
-
-def _key(*texts: str) -> str:
-    return fold(" ".join(text for text in texts if text))
 
 
 def _text(name: str) -> str:

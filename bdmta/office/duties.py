@@ -53,4 +53,8 @@ def duties(desk: Desk) -> list[Duty]:
         # An hour into the day (UTC), when the facts of the day before have come in.
         send = partial(send_daily, desk.site, desk.clock, desk.log)
         found.append(Duty("dmarc-reports", desk.at(hour=1, zone="UTC"), send, jitter_s=1200, retry_s=600))
+    if config.addressbook.targets or config.addressbook.internal_targets:
+        # Whatever became of it there meanwhile; what changes is published at once (`bdmta.office.addressbook`).
+        book = partial(desk.errand, "addressbook", "publish", "--all")
+        found.append(Duty("addressbook", desk.at(hour=config.addressbook.publish_hour), book, jitter_s=600))
     return found

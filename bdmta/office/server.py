@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from bdmta.clock import Clock
 from bdmta.errors import BdmtaError
 from bdmta.office import wire
+from bdmta.office.addressbook import AddressBookWatch
 from bdmta.office.calls import Books, open_books
 from bdmta.office.duties import Desk, duties
 from bdmta.office.timetable import Timetable, timetable_path
@@ -63,6 +64,12 @@ class Office:
         timetable = Timetable(duties(desk), timetable_path(self._site.data_dir), self._clock, self._tasks, self._log)
         self._tasks.start(timetable.run(self._stopping), "timetable")
 
+        book = self._site.config.addressbook
+        if book.targets or book.internal_targets:
+            watch = AddressBookWatch(
+                self._site.snapshot_path, lambda: desk.errand("addressbook", "publish"), self._clock, self._log
+            )
+            self._tasks.start(watch.run(self._stopping), "address book")
         if web:
             from bdmta.web.compose import Pages
 

@@ -12,9 +12,8 @@ from typing import Any
 
 from bdmta.auth import Authenticator
 from bdmta.clock import Clock
-from bdmta.directory.addressbook import addressbook_entries
+from bdmta.directory.addressbook import BookReader
 from bdmta.directory.passwords import Passwords, load_key
-from bdmta.directory.service import DirectoryService
 from bdmta.directory.snapshot import SnapshotWatch
 from bdmta.errors import BdmtaError
 from bdmta.limits import Throttle
@@ -29,7 +28,6 @@ from bdmta.web.house import House
 from bdmta.web.server import WebServer
 from bdmta.web.sessions import Sessions
 from bdmta.web.shelf import Shelf
-from storage.directory import Directory
 from storage.facts import FactWriter
 
 _THREADS = 2
@@ -44,8 +42,8 @@ class Pages:
         self._tls = TlsContext(config.tls.cert, config.tls.key, config.tls.min_version)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="pages")
         self._facts = FactWriter(site.facts_dir, clock, "web")
-        self._reader = Directory.open(site.directory_db, clock, readonly=True)
-        self._shelf = Shelf(self._read(site, clock), lambda: self._reader.generation)
+        self._reader = BookReader(site, clock)
+        self._shelf = Shelf(self._reader.book, self._reader.generation)
         trusted = Networks(config.limits.trusted_networks)
         proxies = Networks(config.web.proxy_networks)
         authenticator = Authenticator(
@@ -69,14 +67,6 @@ class Pages:
             guard, self._tls.context, log, admits=lambda name, ip: listeners[name].admits(ip),
             exempt=lambda ip: ip in proxies or ip in trusted,
         )  # fmt: skip
-
-    def _read(self, site: Site, clock: Clock) -> Callable[[bool], Any]:
-        config = site.config
-        service = DirectoryService(
-            directory=self._reader, clock=clock, snapshot_path="", password_key_path="",
-            mail_root=site.mail_root, postmaster=config.postmaster, timezone=config.clock.timezone,
-        )  # fmt: skip
-        return lambda internal: addressbook_entries(service, internal=internal)
 
     def _record(self, facts: Sequence[Any]) -> None:
         try:

@@ -21,6 +21,8 @@
   };
   let waiting = 0;
   query.addEventListener("input", () => { cancelAnimationFrame(waiting); waiting = requestAnimationFrame(look); });
-  document.getElementById("search").hidden = false;
+  const form = document.getElementById("search");
+  form.hidden = false;
+  form.addEventListener("submit", (event) => { event.preventDefault(); look(); });
   if (query.value) look();
 })();

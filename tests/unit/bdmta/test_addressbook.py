@@ -231,6 +231,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert (said["agencies"], said["officials"], said["left_out"]) == (1, 1, [])
     assert sorted(path.name for path in out.iterdir()) == [
         "addressbook.csv",
+        "addressbook.json",
         "addressbook.ldif",
         "addressbook.vcf",
         "index.html",

@@ -50,7 +50,7 @@ class Index:
     def __init__(self, path: str, version: str) -> None:
         self.path = path
         self.version = f"{SCHEMA_VERSION}:{version}"
-        self.generation = 0  # grows when the file is made anew: what was known about its rows is void then
+        self.generation = 0  # grows when what was known of rows is void: another file, a failed transaction
         self.lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
@@ -82,10 +82,11 @@ class Index:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
+                connection.commit()
             except BaseException:
+                self.generation += 1  # numbers of rows that were made within it are void
                 connection.rollback()
                 raise
-            connection.commit()
 
     @property
     def is_open(self) -> bool:

@@ -1,7 +1,8 @@
 """Letters that wait for something, durable and readable with ls and cat: `<id>.msg`, `<id>.env`.
 
 An entry exists when its `.env` does: that is named last. A `.msg` alone was never acknowledged, or is what a removal
-left; `sweep` takes it away. The `.msg` may be one inode with letters in mailboxes: it is never written to.
+left, and an `.env` alone is what a loss of power may leave of an entry that was never acknowledged; `sweep` takes them
+away. The `.msg` may be one inode with letters in mailboxes: it is never written to.
 Locks are flock(2) on the `.env`: a process that dies lets go. Ids of kind "expand" start with `x-`.
 """
 
@@ -224,7 +225,8 @@ class Spool:
                 names = {e.name: e for e in found}
             for name, entry in names.items():
                 stem, dot, suffix = name.rpartition(".")
-                is_orphan = suffix in ("msg", "done") and f"{stem}.env" not in names and not name.startswith(".")
+                other = f"{stem}.msg" if suffix == "env" else f"{stem}.env"  # each is nothing without the other
+                is_orphan = suffix in ("msg", "done", "env") and other not in names and not name.startswith(".")
                 is_temporary = name.startswith(".") and (suffix == "tmp" or name.startswith(".unnamed."))
                 if not (dot and (is_orphan or is_temporary)):
                     continue

@@ -1,8 +1,9 @@
-"""The lock that Dovecot and we share on a folder's UIDs: `dovecot-uidlist.lock`, made by O_EXCL.
+"""The lock that Dovecot and we share on a folder's UIDs: `dovecot-uidlist.lock`, which exists or does not.
 
 Dovecot's dot-locks hold "pid:host"; a lock whose process on this host is gone is taken over at once, any other after
-120 s
-without a change. The holder never keeps it over more than one batch of renames.
+120 s without a change, an empty one after 2 s. Ours has its content before it has its name, so that a process killed
+while it takes the lock leaves none behind that nobody can tell the holder of. The holder never keeps it over more than
+one batch of renames.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from storage.errors import Locked
+from storage.files import open_unnamed, write_all
 
 LOCK_NAME = "dovecot-uidlist.lock"
 STALE_AFTER_S = 120.0  # Dovecot's MAILDIR_UIDLIST_LOCK_STALE_TIMEOUT
+EMPTY_STALE_AFTER_S = 2.0  # one without content: what a loss of power left, or Dovecot just taking it
 _HOST = os.uname().nodename
 
 
@@ -28,9 +31,11 @@ def uidlist_lock(folder: str, *, wait_s: float = STALE_AFTER_S + 2) -> Iterator[
     """
     path = f"{folder}/{LOCK_NAME}"
     give_up_at = time.monotonic() + wait_s
+    lock = open_unnamed(folder, 0o644)
+    write_all(lock.fd, [f"{os.getpid()}:{_HOST}".encode()])
     while True:
         try:
-            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+            lock.link(path)
             break
         except FileExistsError:
             if _take_away_stale(path):
@@ -39,11 +44,9 @@ def uidlist_lock(folder: str, *, wait_s: float = STALE_AFTER_S + 2) -> Iterator[
                 raise Locked(f"{path} is held by {_holder(path) or 'another program'}") from None
             time.sleep(random.uniform(0.0005, 0.003))
     try:
-        os.write(fd, f"{os.getpid()}:{_HOST}".encode())
         yield
     finally:
-        _release(path, os.fstat(fd).st_ino)
-        os.close(fd)  # open until now, so that no other file has had its inode number
+        _release(path, os.fstat(lock.fd).st_ino)  # open until now, so that no other file has had its inode number
 
 
 def _release(path: str, inode: int) -> None:
@@ -70,7 +73,7 @@ def _take_away_stale(path: str) -> bool:
     except FileNotFoundError:
         return True
     age_s = time.time() - max(seen.st_mtime, seen.st_ctime)  # noqa: TID251 - compared with the file system's own clock
-    if age_s < STALE_AFTER_S and not _holder_is_dead(path):
+    if age_s < (STALE_AFTER_S if seen.st_size else EMPTY_STALE_AFTER_S) and not _holder_is_dead(path):
         return False
     aside = f"{path}.{os.getpid()}.{random.getrandbits(32):08x}"
     try:

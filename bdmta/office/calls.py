@@ -40,7 +40,9 @@ class Books:
 
     def import_facts(self) -> None:
         """Take what edges have written into the ledger, each fact once."""
-        if self._service.ledger is not None and self._service.ledger.import_files(self._service.facts_dir).facts:
+        if self._service.ledger is not None:
+            self._service.ledger.import_files(self._service.facts_dir)
+            # also those that a question has imported meanwhile
             self._logins_seen = logins.note_uses(self._service, self._logins_seen)
 
     @property

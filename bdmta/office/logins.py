@@ -30,6 +30,8 @@ def login_list(service: DirectoryService, *, address: str, limit_count: int = 20
     if service.ledger is None:
         return []
     own = service.directory.mailbox(service.own_address(address)).address
+    if service.facts_dir:
+        service.ledger.import_files(service.facts_dir)
     return [
         {
             "at": service.local_time(row["at"]), "protocol": row["detail"].get("protocol", ""),

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from storage.directory_rows import Level
+
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A mailbox to make. `agency` is the agency's local part."""
+    """A mailbox to make. `agency` is the agency's local part; `parent` that of the one above it."""
 
     local: str
     name: str
     kind: str
     agency: str
+    level: Level = "province"
+    parent: str = ""
+    paper_address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +43,12 @@ class People:
 
 
 _HOLDERS = (
-    Holder("sotttt", "Sở Thông tin và Truyền thông", "agency", "sotttt"),
-    Holder("sonv", "Sở Nội vụ", "agency", "sonv"),
-    Holder("ubnddian", "Ủy ban nhân dân thị xã Dĩ An", "agency", "ubnddian"),
-    Holder("tttt", "Trung tâm Thông tin điện tử", "agency", "tttt"),
+    Holder(
+        "sotttt", "Sở Thông tin và Truyền thông", "agency", "sotttt", paper_address="Tháp B, Trung tâm Hành chính tỉnh"
+    ),
+    Holder("sonv", "Sở Nội vụ", "agency", "sonv", paper_address="Tháp A, Trung tâm Hành chính"),
+    Holder("ubnddian", "Ủy ban nhân dân thị xã Dĩ An", "agency", "ubnddian", "district"),
+    Holder("tttt", "Trung tâm Thông tin điện tử", "agency", "tttt", "unit", "sotttt"),
     Holder("minhnv", "Nguyễn Văn Minh", "person", "sotttt"),
     Holder("minhnv.dian", "Nguyễn Văn Minh", "person", "ubnddian"),  # Điều 5.4: a namesake takes an extension
     Holder("khaintm", "Nguyễn Thị Minh Khai", "person", "sonv"),

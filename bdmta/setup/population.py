@@ -17,7 +17,7 @@ from bdmta.setup.demo import Holder, People, SampleLetter
 from bdmta.site import Site
 from storage.directory import Directory
 from storage.directory_change import Change
-from storage.directory_rows import Mailbox
+from storage.directory_rows import Agency, Mailbox
 from storage.files import write_durable
 from storage.maildir import create_mailbox, mailbox_dir, unique_name
 
@@ -71,6 +71,14 @@ def _mailbox(config: Config, address: str, name: str, kind: str, agency: str, pa
 
 
 def _connect(change: Change, domain: str, people: People) -> None:
+    """Agencies with their abbreviations, aliases, groups, clerks; all of it stands in the address book (Điều 6)."""
+    for holder in people.holders:
+        if holder.kind == "agency":
+            change.agencies.add(
+                Agency(identifier=holder.local, name=holder.name, level=holder.level, parent=holder.parent or None,
+                       paper_address=holder.paper_address, published=True)
+            )  # fmt: skip
+        change.set_mailbox(f"{holder.local}@{domain}", published=True)
     for alias, targets in people.aliases.items():
         change.add_alias(f"{alias}@{domain}", [f"{target}@{domain}" for target in targets])
     for group, (name, members) in people.groups.items():

@@ -17,6 +17,7 @@ from bdmta.web.house import ChangeWanted, House, LoginWanted, environment, house
 _ROUTES = [
     Route("/", public.home),
     Route("/static/{name}", public.static),
+    Route("/favicon.ico", public.no_icon),
     Route("/connection", public.connection),
     Route("/connection/profile.mobileconfig", public.apple),
     Route("/mail/config-v1.1.xml", public.thunderbird),

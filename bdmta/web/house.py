@@ -17,7 +17,6 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from bdmta.auth import Authenticator
 from bdmta.clock import Clock
 from bdmta.config.shipped import shipped
-from bdmta.directory.size import shown_size
 from bdmta.facts import Fact
 from bdmta.web.clients import Offer
 from bdmta.web.sessions import Sessions, WebSession
@@ -55,10 +54,21 @@ def environment() -> Environment:
         loader=FileSystemLoader(shipped("templates", "web")), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    made.filters["size"] = shown_size
+    made.filters["size"] = _size
     made.filters["moment"] = _moment
     made.filters["counted"] = lambda count: f"{count:,}".replace(",", ".")
     return made
+
+
+def _size(octets: int) -> str:
+    """`1,5 GB`, `820 KB`: as people here write it, in units of 1024."""
+    size, unit = float(octets), "byte"
+    for unit in ("byte", "KB", "MB", "GB", "TB"):
+        if size < 1024 or unit == "TB":
+            break
+        size /= 1024
+    text = f"{size:.0f}" if unit == "byte" or size >= 100 else f"{size:.1f}".removesuffix(".0")
+    return f"{text.replace('.', ',')} {unit}"
 
 
 def _moment(text: str | None) -> str:

@@ -35,6 +35,11 @@ async def home(request: Request) -> Response:
     return page(request, "home.html.j2")
 
 
+async def no_icon(request: Request) -> Response:
+    """GET /favicon.ico: browsers ask whatever a page says."""
+    return Response(status_code=204, headers={"cache-control": "public, max-age=86400"})
+
+
 async def static(request: Request) -> Response:
     """GET /static/…: our own files by name, nothing else."""
     name = request.path_params["name"]

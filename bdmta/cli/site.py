@@ -131,10 +131,12 @@ def _site_as_json(site: Site, accounts: Sequence[Account]) -> dict[str, Any]:
 
 
 def _print_connections(site: Site) -> None:
-    from bdmta.setup.accounts import connections
+    from bdmta.setup.accounts import connections, pages_url
 
     say("In Thunderbird: Account Settings, add a mail account, configure manually. The user name is the whole address.")
     rows = [[one.protocol, one.server, one.port, one.security] for one in connections(site.config)]
     print_table(["protocol", "server", "port", "security"], rows, always_for_people=True)
     say("")
     say(f"The certificate's authority, to import under Certificates: {site.tls_dir}/ca.pem")
+    if pages := pages_url(site.config):
+        say(f"Own password, devices, address book, in a browser: {pages}")

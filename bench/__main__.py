@@ -1,4 +1,4 @@
-"""`python -m bench smtp|send|group|memory|latency|imap|pop3|idle|policy|growth|all`: run, print, write RESULTS.md."""
+"""`python -m bench smtp|send|group|memory|latency|imap|pop3|idle|policy|addressbook|growth|all`: run, print, write RESULTS.md."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import idle, imap, latency, policy, results, smtp
+from bench import addressbook, idle, imap, latency, policy, results, smtp
 from bench.lmtp import PostfixLmtp
 from bench.memory import growth
 from bench.peers import Bdmta, Peer, Postfix
 from bench.readers import ACCOUNTS, BdmtaReader, Dovecot, Reader
 
 _READING = ("imap", "pop3", "idle")
-CHOICES = ("smtp", "latency", "group", "memory", *_READING, "policy")
+CHOICES = ("smtp", "latency", "group", "memory", *_READING, "policy", "addressbook")
 """In the order of `all`, which measures `growth` as well."""
 
 
@@ -45,6 +45,9 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.what == "policy":
         return write("policy", policy.run(say))
+    if asked.what == "addressbook":
+        results.write("address book", addressbook.run(say), command="scripts/bench addressbook")
+        return None
     # On the file system of this checkout; not removed, as deletions slow ext4 down for minutes.
     top = Path(tempfile.mkdtemp(prefix="bdmta-bench.", dir=os.environ.get("BENCH_TMP")))
     top.chmod(0o755)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from pydantic import Field, model_validator
 
-from bdmta.config import schema, schema_outage, schema_web
+from bdmta.config import schema, schema_audit, schema_outage, schema_web
 from bdmta.config.listeners import STANDARD_PORTS, ListenerConfig, clash
 from bdmta.config.values import IPNetwork, Table, parse_network
 
@@ -34,6 +34,7 @@ class Config(Table):
     examiner: schema.Examiner = Field(default_factory=schema.Examiner)
     queue: schema.Queue = Field(default_factory=schema.Queue)
     transport: schema.Transport = Field(default_factory=schema.Transport)
+    audit: schema_audit.Audit = Field(default_factory=schema_audit.Audit)
     web: schema_web.Web = Field(default_factory=schema_web.Web)
     addressbook: schema_web.AddressBook = Field(default_factory=schema_web.AddressBook)
     outage: schema_outage.Outage = Field(default_factory=schema_outage.Outage)

@@ -8,13 +8,17 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from bdmta.config.shipped import shipped
 from bdmta.directory.addressbook_search import search_text
 from bdmta.naming import fold
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 Json = dict[str, Any]
 
@@ -53,16 +57,12 @@ def render(
     through Jinja2's autoescape; style and script run by their hashes alone (CSP), so that a name can never become
     either.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(
-        loader=FileSystemLoader(shipped("templates")), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
     style = _text("addressbook.css")
     script = _text("addressbook-large.js" if is_large else "addressbook.js") if has_search or is_large else ""
     origin = urlsplit(search_url)
-    made = environment.get_template("addressbook.html.j2").render(
+    made = _template().render(
         domain=book["domain"],
         updated=datetime.fromisoformat(book["generated_at"]).strftime("%d/%m/%Y %H:%M"),
         counted=lambda count: f"{count:,}".replace(",", "."),
@@ -83,6 +83,16 @@ def render(
         script_hash=Markup(_hash(script)),  # noqa: S704 - base64
     )
     return made.encode()
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(shipped("templates")), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("addressbook.html.j2")
 
 
 def agency_groups(agencies: list[Json], *, with_pages: bool = False) -> Iterator[Json]:
@@ -121,10 +131,12 @@ def initial(name: str) -> str:
     return unicodedata.normalize("NFC", _TONES.sub("", unicodedata.normalize("NFD", last))).upper()
 
 
+@cache
 def _text(name: str) -> str:
     with open(shipped("templates", name), encoding="utf-8") as file:
         return file.read().strip()
 
 
+@cache
 def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -41,6 +41,15 @@ class Desk:
         return cast(Trigger, CronTrigger(timezone=ZoneInfo(zone or self.site.config.clock.timezone), **fields))
 
 
+async def prove_audit(desk: Desk) -> None:
+    """Verify the audit log against the heads written down so far, then write down today's."""
+    anchor = desk.site.config.audit.anchor_file
+    known = ("--anchor", anchor) if anchor and os.path.exists(anchor) else ()
+    await desk.errand("audit", "verify", *known)
+    if anchor:
+        await desk.errand("audit", "head", "--out", anchor)
+
+
 def duties(desk: Desk) -> list[Duty]:
     """What this site does by calendar."""
     config = desk.site.config
@@ -53,6 +62,7 @@ def duties(desk: Desk) -> list[Duty]:
         # An hour into the day (UTC), when the facts of the day before have come in.
         send = partial(send_daily, desk.site, desk.clock, desk.log)
         found.append(Duty("dmarc-reports", desk.at(hour=1, zone="UTC"), send, jitter_s=1200, retry_s=600))
+    found.append(Duty("audit-verify", desk.at(hour=config.audit.verify_hour), partial(prove_audit, desk), jitter_s=600))
     if config.addressbook.targets or config.addressbook.internal_targets:
         # Whatever became of it there meanwhile; what changes is published at once (`bdmta.office.addressbook`).
         book = partial(desk.errand, "addressbook", "publish", "--all")

@@ -1,4 +1,4 @@
-"""`python -m bench smtp|send|group|memory|latency|imap|pop3|idle|policy|addressbook|growth|all`: run, print, write RESULTS.md."""
+"""`python -m bench smtp|send|queue|mailauth|...|all` (scripts/bench): run, print, write RESULTS.md."""
 
 from __future__ import annotations
 
@@ -40,6 +40,14 @@ def main() -> None:
         from bench import send
 
         return send.main(sys.argv[2:], say)
+    if sys.argv[1:2] == ["queue"]:
+        from bench import queue_load
+
+        return queue_load.main(say)
+    if sys.argv[1:2] == ["mailauth"]:
+        from bench import mailauth
+
+        return mailauth.main(say)
     if sys.argv[1:2] == ["all"]:
         return everything(sys.argv[2:])
     asked = parser.parse_args()

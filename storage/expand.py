@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from storage.errors import NotFound, StoreError
 from storage.files import HeldFd, sync_file_system
@@ -15,6 +15,7 @@ from storage.spool import QueueEntry, Spool
 from storage.spool_entry import Target
 
 _HANDFUL_COUNT = 50
+_DISK_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 def expand_entry(
@@ -30,21 +31,38 @@ def expand_entry(
 
     `pause` is called after each handful of targets: whoever is in no hurry lets others have the disk.
 
-    Each batch is linked, synced, then recorded. After a crash only the first batch is in doubt: a box that has the
-    name in `new/` or `cur/` is passed over. Raises StoreError, OSError: the entry stays as it is.
+    Each batch is linked, synced, then recorded. After a reboot the first batch is in doubt, after a kill only the one
+    target that was being served: a box that has the letter's file in any folder is passed over, whatever its owner has
+    done with it meanwhile but to remove it. Raises StoreError, OSError: the entry stays as it is.
     """
     letter = spool.open_letter(entry.id)
     link = _Linker(letter, f"{spool.directory}/{entry.id}.msg", directory)
     batch_count = entry.batch_count or len(entry.targets)
     done = min(spool.progress(entry), len(entry.targets))
-    doubtful_until = done + batch_count if is_resumed else 0
+    place = spool.open_place(entry)
+    served_until, doubtful_until = _resumed(place.count(), done, batch_count) if is_resumed else (done, done)
     crossings: list[tuple[str, int]] = []
-    failed: list[Target] = []
     while done < len(entry.targets):
-        batch = entry.targets[done : done + batch_count]
-        served = _link_batch(link, batch, entry.name, failed, is_doubtful=done < doubtful_until, pause=pause)
+        served = []
+        for position in range(done, min(done + batch_count, len(entry.targets))):
+            if position < served_until:
+                continue
+            if pause is not None and position % _HANDFUL_COUNT == 0:
+                pause()
+            place.note(position)
+            target = entry.targets[position]
+            if position < doubtful_until and has_file(target.mailbox, link.inode):
+                continue
+            try:
+                if _serve(link, target, entry.name):
+                    served.append(target)
+            except (NotFound, StoreError, OSError) as error:
+                if isinstance(error, OSError) and error.errno in _DISK_FAILS:
+                    raise
+                spool.note_failure(entry, position)
         _sync(directory)
-        done += len(batch)
+        done = min(done + batch_count, len(entry.targets))
+        place.note(max(done, served_until))
         if done < len(entry.targets):
             spool.note_progress(entry, done)
         for number, target in enumerate(served, 1):
@@ -53,40 +71,27 @@ def expand_entry(
             percent = quota.add(target.mailbox, letter.size_octets, 1, target.limit)
             if percent:
                 crossings.append((target.mailbox, percent))
-    return crossings, failed
+    return crossings, [entry.targets[position] for position in spool.failures(entry) if position < done]
 
 
-def _link_batch(
-    link: _Linker,
-    batch: Sequence[Target],
-    name: str,
-    failed: list[Target],
-    *,
-    is_doubtful: bool,
-    pause: Callable[[], None] | None,
-) -> list[Target]:
-    served = []
-    for number, target in enumerate(batch, 1):
-        if pause is not None and number % _HANDFUL_COUNT == 0:
-            pause()
-        folder = folder_dir(target.mailbox, target.folder)
-        if is_doubtful and has_letter(folder, name):
-            continue
-        try:
-            try:
-                link(f"{folder}/new/{name}")
-            except FileNotFoundError:
-                create_folder(target.mailbox, target.folder)
-                link(f"{folder}/new/{name}")
-        except FileExistsError:
-            continue
-        except (NotFound, StoreError, OSError) as error:
-            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
-                raise
-            failed.append(target)
-            continue
-        served.append(target)
-    return served
+def _resumed(count: int | None, done: int, batch_count: int) -> tuple[int, int]:
+    """Up to which target the dead process certainly came, and up to which it may have come."""
+    if count is None or count < done:
+        return done, done + batch_count
+    return count, count + 1
+
+
+def _serve(link: _Linker, target: Target, name: str) -> bool:
+    """Link the letter into one box; False: it is there. Raises NotFound, StoreError, OSError."""
+    folder = folder_dir(target.mailbox, target.folder)
+    try:
+        link(f"{folder}/new/{name}")
+    except FileExistsError:
+        return False
+    except FileNotFoundError:
+        create_folder(target.mailbox, target.folder)
+        link(f"{folder}/new/{name}")
+    return True
 
 
 class _Linker:
@@ -97,6 +102,7 @@ class _Linker:
         self._path = path
         self._directory = directory
         self._copied: HeldFd | None = None
+        self.inode = os.stat(path).st_ino
 
     def __call__(self, name: str) -> None:
         try:
@@ -110,6 +116,23 @@ class _Linker:
             self._copied = self._letter.file(self._directory)
             os.fdatasync(self._copied.fd)
             self._copied.link(name)
+
+
+def has_file(mailbox: str, inode: int) -> bool:
+    """A folder of the mailbox has the file, under whatever name: clients give it flags, a move another name."""
+    try:
+        folders = ["", *(entry.name for entry in os.scandir(mailbox) if entry.name.startswith("."))]
+    except OSError:
+        return False
+    return any(_holds(f"{mailbox}/{folder}/{part}", inode) for folder in folders for part in ("new", "cur"))
+
+
+def _holds(directory: str, inode: int) -> bool:
+    try:
+        with os.scandir(directory) as found:
+            return any(entry.inode() == inode for entry in found)
+    except OSError:
+        return False
 
 
 def has_letter(folder: str, name: str) -> bool:

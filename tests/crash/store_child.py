@@ -24,6 +24,7 @@ from storage.spool import QueueEntry, QueueRecipient, Spool
 MAILBOXES = 130
 CALLS = (
     "open", "link", "fsync", "fdatasync", "writev", "write", "unlink", "rename", "copy_file_range", "mkdir", "close",
+    "pwrite",
 )  # fmt: skip
 
 

@@ -124,3 +124,84 @@ def test_a_process_that_works_on_a_large_delivery_is_left_alone(site: str) -> No
         lock.release()
         assert commit.resume() == 1
     _check(site, [])
+
+
+def _step_and_die(site: str, count: int, targets: int) -> tuple[list[str], bool]:
+    """What a delivery told until it was killed at call `count`; and whether it was killed."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(writing, 1)
+        step(site, count, targets)
+        os._exit(1)
+    os.close(writing)
+    with open(reading) as pipe:
+        lines = pipe.read().splitlines()
+    _, status = os.waitpid(pid, 0)
+    return [line for line in lines if line != "done"], os.WIFSIGNALED(status)
+
+
+def _copies(site: str, number: int, text: bytes) -> int:
+    found = [path for path in Path(mailbox(site, number)).rglob("*") if path.is_file()]
+    return sum(path.read_bytes().startswith(b"X-Id: " + text + b"\r\n") for path in found if "S=" in path.name)
+
+
+@pytest.mark.parametrize("deed", ["move", "remove"])
+def test_what_a_user_did_with_a_group_letter_before_the_restart_stays_done(site: str, deed: str) -> None:
+    """Killed at every 23rd call; then every owner who has the letter moves it elsewhere, or removes it."""
+    targets, deaths, again = 104, 0, 0
+    for number in range(targets):
+        for sub in ("cur", "new", "tmp"):
+            (Path(mailbox(site, number)) / ".Kept" / sub).mkdir(parents=True)
+    for count in range(1, 2000, 23):
+        told, was_killed = _step_and_die(site, count, targets)
+        had = set()
+        for number in range(targets):
+            for path in (Path(mailbox(site, number)) / "new").iterdir():
+                had.add(number)
+                kept = Path(mailbox(site, number)) / ".Kept" / "cur" / f"{count}.moved.mx,S=4096,W=4096:2,S"
+                path.rename(kept) if deed == "move" else path.unlink()
+        resume(site)
+        resume(site)
+        copies = [_copies(site, number, f"step-{count}".encode()) for number in range(targets)]
+        if deed == "move":
+            assert set(copies) <= ({1} if told else {0, 1}), count
+        else:
+            assert all(copies[number] == 1 for number in range(targets) if number not in had and told)
+            again += sum(copies[number] for number in had)
+            assert sum(copies[number] for number in had) <= 1, count  # who was being served when it was killed
+        for number in range(targets):  # the next round begins with empty boxes
+            for path in (Path(mailbox(site, number)) / "new").iterdir():
+                path.unlink()
+        if not was_killed:
+            break
+        deaths += 1
+    assert deaths > 10
+    assert again < deaths
+
+
+def test_a_box_that_could_not_be_served_is_not_forgotten_over_a_kill(site: str) -> None:
+    """Its failure was noted in the batch that was broken off; the next run serves the others, and it later."""
+    import shutil
+    from concurrent.futures import ThreadPoolExecutor
+
+    from storage.commit import Delivery, Target
+    from storage.letter import Letter
+
+    with ThreadPoolExecutor(1) as executor:
+        commit, spool = make(site, executor)
+        shutil.rmtree(mailbox(site, 3))
+        targets = tuple(Target(mailbox(site, n)) for n in range(MAILBOXES))
+        _, (lock,) = commit._store([Delivery(Letter.from_octets([b"X-Id: y\r\n\r\nend\r\n"]), targets)], ())
+        spool.note_failure(spool.load(lock.id), 3)  # what a process did that was killed after it
+        spool.open_place(spool.load(lock.id)).note(5)
+        lock.release()
+        for number in (0, 1, 2, 4):
+            os.link(f"{spool.directory}/{lock.id}.msg", f"{mailbox(site, number)}/new/1.a.mx,S=16,W=16")
+        commit.resume()
+        assert [target.mailbox for target in spool.load(lock.id).targets] == [mailbox(site, 3)]
+        for sub in ("cur", "new", "tmp"):
+            (Path(mailbox(site, 3)) / sub).mkdir(parents=True)
+        commit.resume()
+        assert spool.list("expand") == []
+    assert [_copies(site, number, b"y") for number in range(MAILBOXES)] == [1] * MAILBOXES

@@ -257,9 +257,14 @@ class Dispatcher:
             self._again(due, _STORE_AGAIN_S)
             return link
         self._locked_count.pop(due.id, None)
+        if destination.key in held.serving:  # the spool was looked through while it waited for a worker
+            self._give_back(held)
+            return link
+        held.serving.add(destination.key)
         try:
             return await self._send(destination, held, link)
         finally:
+            held.serving.discard(destination.key)
             self._give_back(held)
 
     def _give_back(self, held: Held) -> None:

@@ -43,6 +43,8 @@ class Held:
         self.prepared = prepared
         self.outgoing: dict[bool, asyncio.Future[Outgoing]] = {}
         self.is_removed = False
+        self.serving: set[str] = set()
+        """The destinations that somebody is sending it to now: each by one worker, however often it came up."""
         self.writing = asyncio.Lock()
         self.finishing = asyncio.Lock()
         self.changes_count = 0

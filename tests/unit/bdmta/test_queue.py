@@ -179,6 +179,27 @@ def test_connections_are_reused_and_bounded(tmp_path):
     asyncio.run(run())
 
 
+def test_what_is_heard_of_again_while_it_waits_for_a_worker_is_sent_once(tmp_path):
+    async def run():
+        bounds = Bounds(destination_connections_count=8)
+        async with Sink({"letter": ["slow"]}) as sink:
+            async with QueueUnderTest(tmp_path, mx("there.example"), port=sink.port, bounds=bounds) as queue:
+                queue.put("first@there.example")
+                await queue.settle()  # the destination is proven: many may send to it now
+                entries = [queue.put(f"a{number}@there.example") for number in range(40)]
+                for _ in range(3):  # notices of the kernel that come after the spool has been looked through
+                    await asyncio.sleep(0)
+                    for entry in entries:
+                        if entry.id in queue.ids():
+                            queue.dispatcher.learn(queue.spool.load(entry.id))
+                await queue.settle()
+                assert queue.ids() == []
+            sent = sorted(letter.rcpt[0] for letter in sink.letters)
+            assert len(sent) == len(set(sent)) == 41
+
+    asyncio.run(run())
+
+
 def test_a_connection_that_the_peer_has_closed_costs_no_attempt(tmp_path):
     async def run():
         async with Sink() as sink:

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 from bench import addressbook, idle, imap, latency, policy, results, smtp
+from bench.bars import Bar, bar_chart
 from bench.lmtp import PostfixLmtp
 from bench.memory import growth
 from bench.peers import Bdmta, Peer, Postfix
@@ -78,7 +79,7 @@ def main() -> None:
         if asked.what == "smtp":
             peers.append(PostfixLmtp(top / "lmtp", asked.port + 2000))
             rows, titles = smtp.race(peers, asked.rounds, say), {peer.name: peer.title for peer in peers}
-            (Path(__file__).parent / "smtp.svg").write_text(smtp.bars(rows, titles))
+            results.RESULTS.with_name("smtp.svg").write_text(smtp.bars(rows, titles))
             text = f"{smtp.table(rows, titles)}\n\n![letters a second](smtp.svg)\n\nProbe before the race: `{refusal}`"
             results.write("smtp", text, "Postfix", "Dovecot")
         elif asked.what == "latency":
@@ -102,7 +103,9 @@ def reading(asked: argparse.Namespace, top: Path) -> None:
                 reader.fill(number, imap.COUNT if number == 0 else 10, imap.OCTETS)
             reader.start()
         if asked.what == "imap":
-            write("imap", imap.table(imap.race(readers, asked.rounds, say, cold=not asked.warm)))
+            rows = imap.race(readers, asked.rounds, say, cold=not asked.warm)
+            results.RESULTS.with_name("imap.svg").write_text(reading_bars(rows))
+            write("imap", imap.table(rows) + "\n\n![milliseconds](imap.svg)")
         elif asked.what == "pop3":
             write("pop3", imap.table(imap.pop3(readers, asked.rounds, say)))
         else:
@@ -111,6 +114,19 @@ def reading(asked: argparse.Namespace, top: Path) -> None:
         for reader in readers:
             reader.stop()
         say(f"left in {top}; remove it when you like")
+
+
+def reading_bars(rows: imap.Rows) -> str:
+    """The table's medians as a chart; the shorter bar is the faster server."""
+    titles = {"bdmta": "bdmta", "dovecot": "Dovecot"}
+    series = []
+    for name, title in titles.items():
+        bars: list[Bar] = []
+        for by_name in rows.values():
+            took = [seconds * 1000 for seconds in by_name[name]]
+            bars.append((f"{statistics.median(took):.4g} ms", statistics.median(took), took))
+        series.append((title, bars))
+    return bar_chart("Milliseconds until the tagged answer", [f"{what[:24]}, {state}" for what, state in rows], series)
 
 
 def group_table(seconds: dict[str, list[float]]) -> str:
@@ -131,7 +147,7 @@ def write(section: str, text: str) -> None:
 def everything(words: list[str]) -> None:
     """Each measurement in a process of its own, one after the other; what fails is named at the end."""
     failed = []
-    for what in (*CHOICES, "growth"):
+    for what in (*CHOICES, "send", "growth"):
         say(f"--- {what}")
         command = [sys.executable, "-m", "bench", what, *(words if what != "growth" else [])]
         if subprocess.run(command).returncode:

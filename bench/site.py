@@ -101,3 +101,12 @@ class Site:
     def maildir(self, local: str) -> Path:
         """Where a mailbox lies."""
         return self.folder / "mail" / self.domain / local
+
+
+def end_by_sigterm() -> None:
+    """SIGTERM ends this program as Ctrl-C does: what it started is stopped."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)

@@ -33,7 +33,7 @@ from bdmta.traffic.sizes import Shape
 from bdmta.traffic.target import Target, read_site
 from bdmta.traffic.wire import TlsSettings, tls_context
 from bench.samples import Sample, Sampler, median, part
-from bench.site import Site
+from bench.site import Site, end_by_sigterm
 
 # What still counts as flat, last fifth against second: a share and an amount more. A cache that fills or an allocator
 # that keeps a page is no leak; a leak of 1 KiB a letter is 18 MB in 10 minutes at 30 letters a second.
@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--write", action="store_true", help="put the outcome into bench/RESULTS.md and docs/soak.svg")
     asked = parser.parse_args()
+    end_by_sigterm()
     top = Path(tempfile.mkdtemp(prefix="bdmta-soak.", dir=os.environ.get("BENCH_TMP")))
     site = Site(top / "site", asked.base_port, _DOMAIN)
     site.add(invent(asked.boxes, _DOMAIN))

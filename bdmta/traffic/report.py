@@ -129,7 +129,7 @@ def chart(outcome: Outcome) -> str:
         for name in names
     ]  # fmt: skip
     slots = sorted(run.meter.by_slot.items())
-    slot_s = run._pace.slot_s
+    slot_s = run.pace.slot_s
     over_time = [
         Series("p50", [(slot * slot_s, one.percentile_s(50) * 1000) for slot, one in slots]),
         Series("p99", [(slot * slot_s, one.percentile_s(99) * 1000) for slot, one in slots]),

@@ -48,7 +48,7 @@ class Run:
     ) -> None:
         self._target = target
         self._letters = letters
-        self._pace = pace
+        self.pace = pace
         self._clock = clock
         self._seed = seed
         self.ledger = ledger
@@ -70,13 +70,13 @@ class Run:
             for reading in self._readers():
                 group.create_task(reading)
             async with asyncio.TaskGroup() as sending:
-                if self._pace.moments is not None:
+                if self.pace.moments is not None:
                     queue: asyncio.Queue[tuple[float, Letter] | None] = asyncio.Queue()
-                    sending.create_task(self._produce(self._pace.moments, queue))
-                    for _ in range(self._pace.sessions):
+                    sending.create_task(self._produce(self.pace.moments, queue))
+                    for _ in range(self.pace.sessions):
                         sending.create_task(self._serve_queue(queue))
                 else:
-                    for _ in range(self._pace.sessions):
+                    for _ in range(self.pace.sessions):
                         sending.create_task(self._serve_closed())
             self.sending_s = self._clock.monotonic() - self.started_at
             self._reading_ends.set()
@@ -110,20 +110,20 @@ class Run:
                 await asyncio.sleep(0)
             self.due += 1
             queue.put_nowait((due, letter))
-            if self._pace.count is not None and self.due >= self._pace.count:
+            if self.pace.count is not None and self.due >= self.pace.count:
                 break
-        for _ in range(self._pace.sessions):
+        for _ in range(self.pace.sessions):
             queue.put_nowait(None)
 
     async def _serve_queue(self, queue: asyncio.Queue[tuple[float, Letter] | None]) -> None:
-        sender = _Sender(self._target, self._pace.letters_a_connection)
+        sender = _Sender(self._target, self.pace.letters_a_connection)
         while (item := await queue.get()) is not None:
             await self._send(sender, item[1], item[0])
         await sender.close()
 
     async def _serve_closed(self) -> None:
-        sender = _Sender(self._target, self._pace.letters_a_connection)
-        while self.elapsed_s < self._pace.duration_s and (self._pace.count is None or self.due < self._pace.count):
+        sender = _Sender(self._target, self.pace.letters_a_connection)
+        while self.elapsed_s < self.pace.duration_s and (self.pace.count is None or self.due < self.pace.count):
             self.due += 1
             await self._send(sender, next(self._letters), self._clock.monotonic())
         await sender.close()
@@ -142,7 +142,7 @@ class Run:
         if answer.code:
             self.meter.add(ANSWER, now - due)
             self.meter.add(f"{ANSWER}: {letter.kind}", now - due)
-            self.meter.add_letter(due - self.started_at, now - due, self._pace.slot_s)
+            self.meter.add_letter(due - self.started_at, now - due, self.pace.slot_s)
         else:
             self.notes.failed(f"sending: {answer.text}")
         if answer.code == 250:
@@ -158,7 +158,7 @@ class Run:
     def _readers(self) -> list[Coroutine[Any, Any, None]]:
         able = [account for account in self._target.accounts if account.password]
         wanted = [
-            kind for kind, count in self._pace.readers.items() for _ in range(count)
+            kind for kind, count in self.pace.readers.items() for _ in range(count)
             if (self._target.pop3 if kind == "pop3" else self._target.imap) is not None
         ]  # fmt: skip
         return [
@@ -170,10 +170,10 @@ class Run:
     async def _read(self, kind: str, accounts: Sequence[Account], number: int) -> None:
         draw = Random(f"{self._seed} {kind} {number}")
         desks = [Desk(account) for account in accounts]
-        session = KINDS[kind](self._target, self.notes, draw, self._pace.idle_s)
+        session = KINDS[kind](self._target, self.notes, draw, self.pace.idle_s)
         while not self._reading_ends.is_set():
             with suppress(TimeoutError):
-                async with asyncio.timeout(draw.expovariate(1 / self._pace.think_s)):
+                async with asyncio.timeout(draw.expovariate(1 / self.pace.think_s)):
                     await self._reading_ends.wait()
             if self._reading_ends.is_set():
                 return

@@ -24,7 +24,7 @@ import asyncio
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import suppress
 from itertools import count
@@ -51,6 +51,7 @@ from storage.errors import NotFound
 from storage.index import Index
 from storage.index_workers import Workers
 from storage.inotify import Watcher
+from storage.settling import Settling
 
 __all__ = [
     "Box",
@@ -101,6 +102,7 @@ class Mailboxes:
         executor: Executor,
         builders: Executor | None = None,
         quota: QuotaKeeper | None = None,
+        settling: Settling | None = None,
         open_indexes_count: int = 32,
     ) -> None:
         self.rules = rules
@@ -110,6 +112,7 @@ class Mailboxes:
         self._own_builders = Workers(min(2, os.cpu_count() or 1)) if builders is None else None
         self.builders = builders or self._own_builders
         self.quota = quota
+        self._settling = settling
         self.watcher = Watcher()
         self._open_indexes_count = open_indexes_count
         self._lock = threading.Lock()
@@ -175,6 +178,14 @@ class Mailboxes:
         """So much came or went."""
         if self.quota is not None and (octets or letters):
             self.quota.count(mailbox, octets, letters)
+
+    def settle(self, mailbox: str, folder: str, names: Iterable[str]) -> None:
+        """These files of directory `folder` are about to go or to be copied: the journal must not bring them back.
+
+        Blocks. Raises StoreError.
+        """
+        if self._settling is not None:
+            self._settling.settle(mailbox, folder, names)
 
     def rest(self, box: Box) -> None:
         """Keep a folder that no session has open, for a while; the longest unused go first."""

@@ -128,10 +128,14 @@ def _unlink(box: Box, uids: Sequence[int], only_deleted: bool) -> tuple[list[int
     rows: list[int] = []
     failed: list[int] = []
     octets = 0
+    going = [
+        row
+        for row in rows_of(state, uids)
+        if row is not None and not (only_deleted and not columns.flags[row] & DELETED)
+    ]
+    box.mailbox.boxes.settle(box.mailbox.path, box.cur, (state.bases[row] + state.infos[row] for row in going))
     with opened_dir(box.cur) as cur_fd:
-        for row in rows_of(state, uids):
-            if row is None or (only_deleted and not columns.flags[row] & DELETED):
-                continue
+        for row in going:
             name = state.bases[row] + state.infos[row]
             try:
                 of_file = file_octets(cur_fd, name)

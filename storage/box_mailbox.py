@@ -79,6 +79,10 @@ class Mailbox:
 
         Raises NotFound, Invalid (INBOX). Blocks.
         """
+        path = folder_dir(self.path, name)
+        for sub in (f"{path}/cur", f"{path}/new"):
+            if os.path.isdir(sub):
+                self.boxes.settle(self.path, sub, os.listdir(sub))
         octets, letters = box_folders.delete_folder(self.path, name, self.boxes.unique_base())
         self._lose(name)
         self.boxes.count_quota(self.path, -octets, -letters)

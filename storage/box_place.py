@@ -129,6 +129,7 @@ def _place(box: Box, rows: Sequence[int], target: Box, *, is_move: bool) -> Plac
         return Placed(target.uidvalidity, ())
     state = box.state
     masks = _masks(box, state, rows, target)
+    box.mailbox.boxes.settle(box.mailbox.path, box.cur, (state.bases[row] + state.infos[row] for row in rows))
     sources: list[int] = []
     missing: list[int] = []
 

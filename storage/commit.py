@@ -3,6 +3,9 @@
 Octets are synced before they get a name in any `new/`, so nothing partial can be there, after loss of power neither;
 then the names are synced. One inode serves every target of a letter (contract 2). More than 100 targets are
 acknowledged by a durable spool entry, and served right after.
+
+The second form stands behind the same door: with a `journal` small letters are made durable together by their records
+(storage.journal), and their files are synced later. What does not fit it goes the first way.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ from storage.clock import Clock
 from storage.errors import Corrupt, Locked, NotFound, StoreError
 from storage.expand import expand_entry
 from storage.files import FreeSpace, open_unnamed, store_error
-from storage.letter import Letter
+from storage.journal import LETTER_MAX_OCTETS, Journal, Placement
+from storage.journal_line import JournalLine
+from storage.letter import Letter, Span
 from storage.maildir import unique_name
 from storage.open_dirs import OpenDirs
 from storage.placing import Placing
@@ -29,6 +34,7 @@ from storage.spool_entry import Target
 __all__ = ["Commit", "Crossing", "Delivery", "Stored", "Target"]
 
 DIRECT_TARGETS_COUNT = 100
+JOURNAL_TARGETS_COUNT = 1000  # linked before the 250: 10 ms for a thousand
 _EXPAND_BATCH_COUNT = 2500  # links are cheap, and a sync holds up those that follow
 
 Crossing = tuple[str, int]  # a mailbox's directory, and the percent of its quota that it has just passed upward
@@ -58,7 +64,7 @@ class Commit:
     def __init__(
         self, *, mail_root: str, spool: Spool, host: str, clock: Clock, executor: Executor,
         reserve_octets: int = 64 << 20, quota: Quota | None = None, tmp_dir: str | None = None,
-        on_crossings: Callable[[Sequence[Crossing]], None] | None = None,
+        on_crossings: Callable[[Sequence[Crossing]], None] | None = None, journal: Journal | None = None,
     ) -> None:  # fmt: skip
         self._mail_root = mail_root
         self._tmp_dir = tmp_dir or mail_root
@@ -71,13 +77,29 @@ class Commit:
         self._dirs = OpenDirs()
         self.space = FreeSpace(mail_root, reserve_octets, clock)
         self._background: set[Future[None]] = set()
+        self._line = JournalLine(journal, self._placed) if journal is not None else None
 
     async def store(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry] = ()) -> Stored:
         """Durable when it returns. Raises NoSpace, StoreError, and nothing is promised then: this call's names are
         taken back as far as possible. One hop into the executor; large deliveries go on after it, see `drain`.
         """
+        if self._line is not None and not entries and len(deliveries) == 1 and _fits_journal(deliveries[0]):
+            self.space.take(deliveries[0].letter.size_octets)
+            placement = Placement(deliveries[0].letter, deliveries[0].targets)
+            if await self._line.place(placement):
+                return Stored((placement.name,), placement.crossings)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._store_and_go_on, deliveries, entries)
+
+    def close(self) -> None:
+        """Let the journal go, everything in it checkpointed. Blocks."""
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+
+    def _placed(self, placement: Placement) -> None:
+        """In the journal's thread."""
+        placement.crossings = self._count_letter(placement.letter, placement.targets)
 
     def store_sync(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry] = ()) -> Stored:
         """Like `store`, for commands: large deliveries are served before it returns. Blocks."""
@@ -165,15 +187,16 @@ class Commit:
             lock.release()
 
     def _count(self, deliveries: Sequence[Delivery]) -> tuple[Crossing, ...]:
-        crossings = []
+        crossings: list[Crossing] = []
         for delivery in deliveries:
             if len(delivery.targets) > DIRECT_TARGETS_COUNT:
                 continue
-            for target in delivery.targets:
-                percent = self._quota.add(target.mailbox, delivery.letter.size_octets, 1, target.limit)
-                if percent:
-                    crossings.append((target.mailbox, percent))
+            crossings += self._count_letter(delivery.letter, delivery.targets)
         return tuple(crossings)
+
+    def _count_letter(self, letter: Letter, targets: Sequence[Target]) -> tuple[Crossing, ...]:
+        counted = ((t.mailbox, self._quota.add(t.mailbox, letter.size_octets, 1, t.limit)) for t in targets)
+        return tuple((mailbox, percent) for mailbox, percent in counted if percent)
 
     def _expand_quietly(self, lock: EntryLock) -> None:
         """What fails stays in the spool, for `resume`."""
@@ -191,3 +214,15 @@ class Commit:
                 self._spool.remove(lock.id)
         if crossings and self._on_crossings is not None:
             self._on_crossings(crossings)
+
+
+def _fits_journal(delivery: Delivery) -> bool:
+    """A new small letter that lies in memory, one copy a mailbox; all else takes the first form."""
+    letter = delivery.letter
+    return (
+        letter.size_octets <= LETTER_MAX_OCTETS
+        and not delivery.name
+        and 0 < len(delivery.targets) <= JOURNAL_TARGETS_COUNT
+        and not any(isinstance(piece, Span) for piece in letter.pieces)
+        and (len(delivery.targets) == 1 or len({t.mailbox for t in delivery.targets}) == len(delivery.targets))
+    )

@@ -155,13 +155,13 @@ def _folders(mailbox: str) -> list[tuple[str, str]]:
     return [(name, path) for name, path in named if name is not None]
 
 
-def unique_name(clock: Clock, host: str, size_octets: int) -> str:
-    """A new file name, `<s>.M<us>P<pid>Q<serial>.<host>,S=<octets>,W=<octets>`; sizes agree, we store CRLF."""
+def unique_name(clock: Clock, host: str, size_octets: int, tag: str = "") -> str:
+    """A new file name, `<s>.M<us>P<pid>Q<serial><tag>.<host>,S=<octets>,W=<octets>`; sizes agree, we store CRLF."""
     at = clock.time()
     seconds = int(at)
     safe = host if host.isalnum() else host.replace("/", "\\057").replace(":", "\\072").replace(",", "\\054")
     return (
-        f"{seconds}.M{int((at - seconds) * 1_000_000)}P{os.getpid()}Q{next(_serial)}.{safe}"
+        f"{seconds}.M{int((at - seconds) * 1_000_000)}P{os.getpid()}Q{next(_serial)}{tag}.{safe}"
         f",S={size_octets},W={size_octets}"
     )
 

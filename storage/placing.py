@@ -110,3 +110,61 @@ class Placing:
             except OSError:
                 pass
         self._linked.clear()
+
+
+class Naming:
+    """One letter's names in all its mailboxes, given at once or taken back; nothing here is synced.
+
+    A missing folder is made, and a missing mailbox noticed, before anything is promised (of few targets).
+    Raises OSError, NotFound.
+    """
+
+    def __init__(self, dirs: OpenDirs, targets: Sequence[Target]) -> None:
+        self._folders = [(target, f"{folder_dir(target.mailbox, target.folder)}/new") for target in targets]
+        self._held: list[HeldFd] = []
+        self._named: list[str] = []
+        if len(targets) <= SYNCFS_ABOVE_COUNT:
+            for target, new in self._folders:
+                try:
+                    self._held.append(dirs.open(new))
+                except FileNotFoundError:
+                    self._make(target)
+                    self._held.append(dirs.open(new))
+
+    @staticmethod
+    def _make(target: Target) -> None:
+        if not os.path.isdir(target.mailbox):
+            raise NotFound(f"there is no mailbox {target.mailbox}")
+        create_folder(target.mailbox, target.folder)
+
+    def give(self, file: HeldFd, name: str) -> None:
+        """Name the file in every `new/`. Raises OSError, NotFound."""
+        if self._held:
+            for held, (_, new) in zip(self._held, self._folders, strict=True):
+                file.link(name, held.fd)
+                self._named.append(f"{new}/{name}")
+            return
+        for target, new in self._folders:
+            path = f"{new}/{name}"
+            try:
+                self._link(file, path)
+            except FileNotFoundError:
+                self._make(target)
+                self._link(file, path)
+            self._named.append(path)
+
+    def _link(self, file: HeldFd, path: str) -> None:
+        """From the first name on by that: shorter than by way of /proc."""
+        if self._named:
+            os.link(self._named[0], path)
+        else:
+            file.link(path)
+
+    def take_back(self) -> None:
+        """Remove the names given, as far as that can be done."""
+        for path in reversed(self._named):
+            try:
+                os.unlink(path)
+            except OSError:
+                pass
+        self._named.clear()

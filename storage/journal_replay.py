@@ -1,0 +1,278 @@
+"""After a loss of power: bring every letter that the journal vouches for back to what its record says.
+
+Nothing is served before this is done. A letter that is found by its base name in any folder of its mailbox is compared
+with its record and replaced where its octets were not written; one that is nowhere is made again; one that somebody
+settled (storage.settling) is left alone. Then everything is synced, and only then do the records count no more: killed
+half-way, it begins anew. In the same boot nothing is lost (the page cache outlives a process), so that only the sync
+remains to be done.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from storage.errors import Corrupt
+from storage.files import HeldFd, fsync_dir, open_unnamed, store_error, sync_file_system, write_all
+from storage.journal_segment import Found, Record, boot_id, read_found, read_records
+from storage.maildir import create_folder, folder_dir, folder_dirs, name_octets
+from storage.maildirsize import FILE_NAME as SIZES_NAME
+from storage.settling import SUFFIX as NOTES_SUFFIX
+from storage.settling import absolute, read_notes, remove_notes, tag_of
+
+SEGMENT_SUFFIXES = (".a", ".b")
+_NAMES_MAX_COUNT = 500_000  # kept in memory at once
+DOUBT_SUFFIX = ".doubt"  # a segment whose checkpoint failed: its letters may be lost though the machine still runs
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay did. `without_mailbox`: copies for mailboxes whose directories are gone."""
+
+    records: int = 0
+    remade: int = 0
+    repaired: int = 0
+    doubles_removed: int = 0
+    without_mailbox: int = 0
+    torn: int = 0
+    unreadable: tuple[str, ...] = ()
+
+
+class JournalLock:
+    """One journal for one process: an flock(2) that goes with it."""
+
+    def __init__(self, fd: int) -> None:
+        self._held: HeldFd | None = HeldFd(fd)
+
+    @classmethod
+    def take(cls, directory: str, journal: str) -> JournalLock | None:
+        """The lock, or None when another process has it. Raises OSError."""
+        fd = os.open(f"{directory}/{journal}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return None
+        return cls(fd)
+
+    def release(self) -> None:
+        """Let others have it."""
+        self._held = None
+
+
+def segments(directory: str) -> dict[str, list[str]]:
+    """The segments' files by journal; empty where there is no journal."""
+    found: dict[str, list[str]] = {}
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return found
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        if suffix in (*SEGMENT_SUFFIXES, DOUBT_SUFFIX):
+            found.setdefault(stem.partition(".")[0], []).append(f"{directory}/{name}")
+    return found
+
+
+def waiting(directory: str) -> Iterator[Found]:
+    """Every segment that holds records. Those of a running server are among them. Raises OSError."""
+    for paths in segments(directory).values():
+        for path in paths:
+            try:
+                found = read_found(path)
+            except (Corrupt, FileNotFoundError):
+                continue
+            if found.records:
+                yield found
+
+
+def replay_all(directory: str, mail_root: str, tmp_dir: str, boot: str | None = None) -> Replayed:
+    """Replay every journal that no process has; before anything is served. Blocks. Raises StoreError (a full disk)."""
+    done = Replayed()
+    for journal, paths in segments(directory).items():
+        lock = JournalLock.take(directory, journal)
+        if lock is None:
+            continue
+        try:
+            replay(directory, journal, paths, mail_root, tmp_dir, done, boot_id() if boot is None else boot)
+        finally:
+            lock.release()
+    return done
+
+
+def replay(
+    directory: str, journal: str, paths: list[str], mail_root: str, tmp_dir: str, done: Replayed, boot: str
+) -> None:
+    """Replay one journal, whose lock the caller has; segments that held records are gone afterwards."""
+    held: list[Found] = []
+    for path in paths:
+        try:
+            found = read_found(path)
+        except Corrupt:
+            if os.path.getsize(path):
+                done.unreadable += (path,)  # a preparation that was cut off: it held nothing that counted
+            os.unlink(path)
+            continue
+        done.torn += found.torn
+        if found.records or path.endswith(DOUBT_SUFFIX):
+            held.append(found)
+    held.sort(key=lambda found: found.epoch)
+    try:
+        if held:
+            restore = _Restore(mail_root, tmp_dir, done)
+            for found in held:
+                done.records += found.records
+                if found.boot != boot or not boot or found.path.endswith(DOUBT_SUFFIX):
+                    restore.segment(found, read_notes(directory, tag_of(journal, found.epoch)))
+            _sync(mail_root)
+        _forget(directory, journal, held)
+    except OSError as error:
+        raise store_error(error, f"cannot replay the journal in {directory}") from error
+
+
+def _sync(mail_root: str) -> None:
+    fd = os.open(mail_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_file_system(fd)
+    finally:
+        os.close(fd)
+
+
+def _forget(directory: str, journal: str, held: list[Found]) -> None:
+    """The records count no more: first they go, durably, then what was noted about them."""
+    for found in held:
+        os.unlink(found.path)
+    fsync_dir(directory)
+    for name in os.listdir(directory):
+        if name.startswith(f"J{journal}x") and name.endswith(NOTES_SUFFIX):
+            remove_notes(directory, name[: -len(NOTES_SUFFIX)])
+
+
+class _Restore:
+    """One replay: what it knows of the mailboxes it has looked into."""
+
+    def __init__(self, mail_root: str, tmp_dir: str, done: Replayed) -> None:
+        self._mail_root = mail_root
+        self._tmp_dir = tmp_dir
+        self._done = done
+        self._letters: dict[str, dict[str, list[str]] | None] = {}
+        self._names_count = 0
+
+    def segment(self, found: Found, settled: set[tuple[str, str]]) -> None:
+        """Bring back every record of the segment. In doubt of the disk each letter is written anew."""
+        is_doubtful = found.path.endswith(DOUBT_SUFFIX)
+        for record in read_records(found.path):
+            fresh: HeldFd | None = None
+            for mailbox, folder in record.targets:
+                if (mailbox, record.name) not in settled:
+                    fresh = self._restore(record, absolute(mailbox, self._mail_root), folder, fresh, is_doubtful)
+
+    def _restore(
+        self, record: Record, mailbox: str, folder: str, fresh: HeldFd | None, is_doubtful: bool
+    ) -> HeldFd | None:
+        letters = self._letters_of(mailbox)
+        if letters is None:
+            self._done.without_mailbox += 1
+            return fresh
+        paths = [path for path in letters.get(record.name, ()) if os.path.lexists(path)]
+        if not paths:
+            if self._was_renamed(record, letters):
+                return fresh
+            fresh = fresh or self._fresh(record)
+            path = self._name(fresh, mailbox, folder, record.name)
+            letters[record.name] = [path]
+            self._done.remade += 1
+            return fresh
+        kept = next((path for path in paths if "/new/" not in path), paths[0])
+        for path in paths:
+            if path != kept:
+                os.unlink(path)
+                self._done.doubles_removed += 1
+        if is_doubtful or not _holds(kept, record.octets):
+            fresh = fresh or self._fresh(record)
+            aside = f"{mailbox}/tmp/{record.name}.replayed"  # noqa: S108 - the Maildir's own
+            _unlink(aside)
+            fresh.link(aside)
+            os.rename(aside, kept)
+            self._done.repaired += 1
+        return fresh
+
+    def _letters_of(self, mailbox: str) -> dict[str, list[str]] | None:
+        """The mailbox's files by base name, and by `=<octets>`; None when it is gone.
+
+        Its `maildirsize` is not durable either: it is summed anew when it is wanted.
+        """
+        if mailbox in self._letters:
+            return self._letters[mailbox]
+        if self._names_count > _NAMES_MAX_COUNT:
+            self._letters.clear()
+            self._names_count = 0
+        letters: dict[str, list[str]] | None = None
+        if os.path.isdir(mailbox):
+            letters = {}
+            for folder in folder_dirs(mailbox):
+                for sub in ("new", "cur"):
+                    for name in _listed(f"{folder}/{sub}"):
+                        path = f"{folder}/{sub}/{name}"
+                        letters.setdefault(name.partition(":")[0], []).append(path)
+                        letters.setdefault(f"={name_octets(name)}", []).append(path)
+                        self._names_count += 1
+            _unlink(f"{mailbox}/{SIZES_NAME}")
+        self._letters[mailbox] = letters
+        return letters
+
+    @staticmethod
+    def _was_renamed(record: Record, letters: dict[str, list[str]]) -> bool:
+        """Another program gave it a name of its own (Dovecot does when it moves); no two letters have equal octets,
+        since each has its own Received.
+        """
+        return any(_holds(path, record.octets) for path in letters.get(f"={len(record.octets)}", ()))
+
+    def _fresh(self, record: Record) -> HeldFd:
+        """The record's letter in a new file, synced before it gets a name."""
+        file = open_unnamed(self._tmp_dir)
+        write_all(file.fd, [record.octets])
+        if (came_at := record.name.partition(".")[0]).isdigit():
+            os.utime(file.fd, (int(came_at), int(came_at)))
+        os.fsync(file.fd)
+        return file
+
+    @staticmethod
+    def _name(file: HeldFd, mailbox: str, folder: str, name: str) -> str:
+        path = f"{folder_dir(mailbox, folder)}/new/{name}"
+        try:
+            file.link(path)
+        except FileNotFoundError:
+            create_folder(mailbox, folder)
+            file.link(path)
+        return path
+
+
+def _holds(path: str, octets: bytes) -> bool:
+    """The file has just these octets."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        return os.fstat(fd).st_size == len(octets) and os.read(fd, len(octets) + 1) == octets
+    except OSError:
+        return False  # a block that cannot be read: written anew
+    finally:
+        os.close(fd)
+
+
+def _listed(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass

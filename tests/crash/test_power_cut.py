@@ -1,0 +1,260 @@
+"""Loss of power at any call, under any order in which a file system may write: after the replay each acknowledged
+letter is there exactly once for each recipient, none is partial, none is resurrected (contract 1).
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from storage.box import Mailboxes
+from storage.box_types import DELETED, SEEN
+from storage.clock import SystemClock
+from storage.journal import Journal, Placement
+from storage.journal_replay import replay_all
+from storage.letter import Letter
+from storage.maildir import create_mailbox, folder_dirs
+from storage.settling import Settling
+from storage.spool_entry import Target
+from tests.crash.powercut import Disk, Recorder, build
+from tests.unit.storage.box_support import RULES, Inline
+
+pytestmark = pytest.mark.crash
+
+BOXES = ("a", "b", "c")
+EXAMPLES = int(os.environ.get("BDMTA_POWERCUT_EXAMPLES", "25"))
+STATES = int(os.environ.get("BDMTA_POWERCUT_STATES", "3"))
+
+
+@dataclass
+class Expected:
+    """What must be there: (letter, mailbox) -> copies. `loose`: in the middle of a change, or changed by a program
+    that syncs nothing: any number that it went through."""
+
+    copies: Counter[tuple[int, str]] = field(default_factory=Counter)
+    loose: dict[tuple[int, str], set[int]] = field(default_factory=dict)
+    expunged: set[tuple[int, str]] = field(default_factory=set)
+
+    def copy(self) -> Expected:
+        return Expected(Counter(self.copies), dict(self.loose), set(self.expunged))
+
+
+class PowerCut(RuleBasedStateMachine):
+    """A site of three mailboxes with a journal of small segments; every rule is recorded, and cut off at some calls."""
+
+    @initialize(seed=st.integers(0, 1 << 30))
+    def begin(self, seed: int) -> None:
+        self.top = tempfile.mkdtemp(prefix="powercut.", dir=os.environ.get("BDMTA_POWERCUT_DIR"))
+        self.root = f"{self.top}/site"
+        self.dice = random.Random(seed)
+        self.serial = itertools.count(1)
+        for box in BOXES:
+            create_mailbox(self.mailbox(box))
+        os.makedirs(f"{self.root}/mail/.incoming")
+        os.makedirs(f"{self.root}/journal")
+        self.bodies: dict[bytes, int] = {}
+        self.expected = Expected()
+        self.snapshots: list[tuple[Disk, Expected]] = []
+        self.doing: dict[tuple[int, str], set[int]] = {}
+        self.recorder = Recorder(self.root, self.on_call)
+        self.calls = 0
+        self.journal: Any = None
+        with self.recorder.recording():
+            self.journal = self.open_journal(self.root, "one")
+        self.boxes = Mailboxes(
+            rules=RULES, clock=SystemClock(), host="test", executor=Inline(),
+            settling=Settling(f"{self.root}/journal", f"{self.root}/mail"),
+        )  # fmt: skip
+
+    def open_journal(self, root: str, boot: str) -> Journal:
+        return Journal(
+            f"{root}/journal", "0", mail_root=f"{root}/mail", tmp_dir=f"{root}/mail/.incoming", host="mx",
+            clock=SystemClock(), boot=boot, segment_min_octets=24 << 10, segment_max_octets=48 << 10,
+        )  # fmt: skip
+
+    def mailbox(self, box: str, root: str = "") -> str:
+        return f"{root or self.root}/mail/test.vn/{box}"
+
+    def on_call(self) -> None:
+        """Before some of the calls the power is cut."""
+        self.calls += 1
+        if self.journal is not None and self.dice.random() < 0.04 and len(self.snapshots) < 6:
+            expected = self.expected.copy()
+            for key, counts in self.doing.items():
+                expected.loose[key] = expected.loose.get(key, set()) | counts
+            self.snapshots.append((self.recorder.disk.snapshot(), expected))
+
+    # -- what happens on a server
+
+    @rule(sizes=st.lists(st.integers(60, 9000), min_size=1, max_size=4), data=st.data())
+    def deliver(self, sizes: list[int], data: st.DataObject) -> None:
+        batch = []
+        for size in sizes:
+            number = next(self.serial)
+            octets = f"Subject: {number}\r\n\r\n".encode().ljust(size, b"x")
+            self.bodies[octets] = number
+            boxes = data.draw(st.lists(st.sampled_from(BOXES), min_size=1, max_size=3, unique=True))
+            folder = data.draw(st.sampled_from(["INBOX", "INBOX", "Junk"]))
+            letter = Letter.from_octets([octets[:10], octets[10:]])
+            targets = tuple(Target(self.mailbox(box), folder) for box in boxes)
+            batch.append((number, boxes, Placement(letter, targets)))
+        self.doing = {(number, box): {0, 1} for number, boxes, _ in batch for box in boxes}
+        with self.recorder.recording():
+            self.journal.write([placement for _, _, placement in batch])
+        for number, boxes, placement in batch:
+            assert placement.error is None
+            for box in boxes if placement.name else ():
+                self.expected.copies[number, box] = 1
+        self.done()
+
+    @rule()
+    def checkpoint(self) -> None:
+        with self.recorder.recording():
+            self.journal.checkpoint()
+        self.done()
+
+    @rule(box=st.sampled_from(BOXES), which=st.integers(0, 5), folder=st.sampled_from(["INBOX", "Junk", "Archive"]),
+          what=st.sampled_from(["look", "flag", "expunge", "move", "copy"]))  # fmt: skip
+    def imap(self, box: str, which: int, folder: str, what: str) -> None:
+        mailbox = self.boxes.mailbox(self.mailbox(box), f"{self.top}/index/{box}.db")
+        with self.recorder.recording():
+            view = mailbox.open_view(folder)
+            try:
+                count = len(view.columns)
+                rows = range(min(which, max(count - 1, 0)), min(which + 2, count))
+                if what != "look" and count:
+                    self.change(view, rows, what, box)
+            finally:
+                view.close()
+        self.done()
+
+    def change(self, view: Any, rows: range, what: str, box: str) -> None:
+        numbers = [self.bodies[bytes(octets)] for octets in view.box.octets_of([view.columns.uid[row] for row in rows])]
+        target = "Trash" if view.box.name != "Trash" else "Archive"
+        before = {(number, box): self.expected.copies[number, box] for number in numbers}
+        step = {"flag": 0, "move": 0, "expunge": -1, "copy": 1}[what]
+        self.doing = {key: {count, count + step} for key, count in before.items()}
+        if what == "flag":
+            view.store(rows, "+", SEEN)
+        elif what == "expunge":
+            view.store(rows, "+", DELETED)
+            view.expunge()
+        elif what == "move":
+            view.move(rows, target)
+        else:
+            view.copy(rows, target)
+        for key, count in before.items():
+            self.expected.copies[key] = count + step
+            if what == "expunge":
+                # Its unlink is not synced, in the first form neither: it may still be where it was.
+                self.expected.loose[key] = self.expected.loose.get(key, set()) | {count, count - 1}
+                if count == 1:
+                    self.expected.expunged.add(key)
+
+    @rule(box=st.sampled_from(BOXES), which=st.integers(0, 5), to=st.sampled_from(["cur", ".Junk/cur", ".Own/cur"]))
+    def foreign_move(self, box: str, which: int, to: str) -> None:
+        """`mv`, or Dovecot moving new to cur: nothing is synced, and nobody tells us."""
+        where = self.mailbox(box)
+        names = sorted(os.listdir(f"{where}/new"))
+        if not names:
+            return
+        name = names[which % len(names)]
+        os.makedirs(f"{where}/{to}", exist_ok=True)
+        if to.startswith(".Own"):
+            own = f"9.own{next(self.serial)}.dovecot,{name.partition(',')[2]}:2,"
+        else:
+            own = f"{name}:2,S"
+        with self.recorder.recording():
+            os.rename(f"{where}/new/{name}", f"{where}/{to}/{own}")
+        self.done()
+
+    def done(self) -> None:
+        self.doing = {}
+        snapshots, self.snapshots = self.snapshots, []
+        for disk, expected in snapshots:
+            self.check(disk, expected, 1)
+
+    # -- what must hold
+
+    @rule()
+    def power_cut(self) -> None:
+        self.check(self.recorder.disk, self.expected, STATES)
+
+    def check(self, disk: Disk, expected: Expected, states: int) -> None:
+        for number in range(states):
+            self.check_one(disk, expected, power_cut=number > 0 or states == 1)
+
+    def check_one(self, disk: Disk, expected: Expected, *, power_cut: bool) -> None:
+        new_root = f"{self.top}/after"
+        shutil.copytree(self.root, new_root, ignore=_files)
+        try:
+            self.check_state(new_root, disk.after(self.dice, power_cut=power_cut), expected, power_cut=power_cut)
+        finally:
+            shutil.rmtree(new_root)
+
+    def check_state(self, root: str, state: Any, expected: Expected, *, power_cut: bool) -> None:
+        build(state, self.root, root)
+        before = self.found(root)
+        boot = "two" if power_cut else "one"
+        replay_all(f"{root}/journal", f"{root}/mail", f"{root}/mail/.incoming", boot)
+        after = self.found(root)
+        assert after[None, ""] == 0, "a partial letter"
+        for key in {*expected.copies, *expected.loose}:
+            allowed = {expected.copies[key]} | expected.loose.get(key, set())
+            assert after[key] in allowed, (key, after[key], allowed)
+        if not power_cut:
+            assert before == after, "nothing was lost, so nothing is to be changed"
+        for key in expected.expunged:
+            assert after[key] <= before[key], f"{key} is resurrected"
+        self.open_journal(root, boot).close()
+        again = replay_all(f"{root}/journal", f"{root}/mail", f"{root}/mail/.incoming", "three")
+        assert again.records == 0
+        assert self.found(root) == after
+
+    def found(self, root: str) -> Counter[tuple[int | None, str]]:
+        """Copies by letter and mailbox; what is no letter is counted under None."""
+        counted: Counter[tuple[int | None, str]] = Counter()
+        for box in BOXES:
+            for folder in folder_dirs(self.mailbox(box, root)):
+                for sub in ("new", "cur"):
+                    path = Path(folder, sub)
+                    for file in path.iterdir() if path.is_dir() else ():
+                        number = self.bodies.get(file.read_bytes())
+                        counted[(number, box) if number is not None else (None, "")] += 1
+        return counted
+
+    def teardown(self) -> None:
+        if not hasattr(self, "top"):
+            return
+        try:
+            self.power_cut()
+        finally:
+            self.boxes.close()
+            self.journal.close()
+            self.recorder.close()
+            shutil.rmtree(self.top, ignore_errors=True)
+
+
+def _files(path: str, names: list[str]) -> list[str]:
+    return [name for name in names if os.path.isfile(f"{path}/{name}")]
+
+
+def test_whatever_was_not_synced_is_brought_back() -> None:
+    run_state_machine_as_test(
+        PowerCut,
+        settings=settings(
+            max_examples=EXAMPLES, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

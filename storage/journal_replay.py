@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,6 +24,8 @@ from storage.settling import SUFFIX as NOTES_SUFFIX
 from storage.settling import absolute, read_notes, remove_notes, tag_of
 
 SEGMENT_SUFFIXES = (".a", ".b")
+_TAG = re.compile(r"J\d+x[0-9a-f]+\.")  # of names that a journal has given
+_SECTOR_OCTETS = 512
 _NAMES_MAX_COUNT = 500_000  # kept in memory at once
 DOUBT_SUFFIX = ".doubt"  # a segment whose checkpoint failed: its letters may be lost though the machine still runs
 
@@ -177,12 +180,10 @@ class _Restore:
             self._done.without_mailbox += 1
             return fresh
         paths = [path for path in letters.get(record.name, ()) if os.path.lexists(path)]
+        paths = paths or self._renamed(record, letters)
         if not paths:
-            if self._was_renamed(record, letters):
-                return fresh
             fresh = fresh or self._fresh(record)
-            path = self._name(fresh, mailbox, folder, record.name)
-            letters[record.name] = [path]
+            letters[record.name] = [self._name(fresh, mailbox, folder, record.name)]
             self._done.remade += 1
             return fresh
         kept = next((path for path in paths if "/new/" not in path), paths[0])
@@ -192,12 +193,32 @@ class _Restore:
                 self._done.doubles_removed += 1
         if is_doubtful or not _holds(kept, record.octets):
             fresh = fresh or self._fresh(record)
-            aside = f"{mailbox}/tmp/{record.name}.replayed"  # noqa: S108 - the Maildir's own
-            _unlink(aside)
-            fresh.link(aside)
-            os.rename(aside, kept)
+            for path in self._links_of(kept, record, letters):
+                self._replace(fresh, path, f"{mailbox}/tmp/{record.name}.replayed")  # noqa: S108 - the Maildir's own
             self._done.repaired += 1
         return fresh
+
+    @staticmethod
+    def _renamed(record: Record, letters: dict[str, list[str]]) -> list[str]:
+        """The letter's file when another program gave it a name of its own (Dovecot does when it moves): one that has
+        its octets, or of which only some were written. No two letters have equal octets: each has its own Received.
+        """
+        others = [p for p in letters.get(f"={len(record.octets)}", ()) if not _TAG.search(os.path.basename(p))]
+        found = [path for path in others if _holds(path, record.octets)]
+        return found[:1] or [path for path in others if _holds_partly(path, record.octets)][:1]
+
+    @staticmethod
+    def _links_of(kept: str, record: Record, letters: dict[str, list[str]]) -> list[str]:
+        """The file's names in this mailbox: what shares the inode shares the damage."""
+        inode = os.lstat(kept).st_ino
+        others = letters.get(f"={len(record.octets)}", ())
+        return [kept, *(p for p in others if p != kept and os.path.lexists(p) and os.lstat(p).st_ino == inode)]
+
+    @staticmethod
+    def _replace(fresh: HeldFd, path: str, aside: str) -> None:
+        _unlink(aside)
+        fresh.link(aside)
+        os.rename(aside, path)
 
     def _letters_of(self, mailbox: str) -> dict[str, list[str]] | None:
         """The mailbox's files by base name, and by `=<octets>`; None when it is gone.
@@ -222,13 +243,6 @@ class _Restore:
             _unlink(f"{mailbox}/{SIZES_NAME}")
         self._letters[mailbox] = letters
         return letters
-
-    @staticmethod
-    def _was_renamed(record: Record, letters: dict[str, list[str]]) -> bool:
-        """Another program gave it a name of its own (Dovecot does when it moves); no two letters have equal octets,
-        since each has its own Received.
-        """
-        return any(_holds(path, record.octets) for path in letters.get(f"={len(record.octets)}", ()))
 
     def _fresh(self, record: Record) -> HeldFd:
         """The record's letter in a new file, synced before it gets a name."""
@@ -262,6 +276,23 @@ def _holds(path: str, octets: bytes) -> bool:
         return False  # a block that cannot be read: written anew
     finally:
         os.close(fd)
+
+
+def _holds_partly(path: str, octets: bytes) -> bool:
+    """The file is what a loss of power may have left of them: sectors that were never written, or cut off."""
+    try:
+        with open(path, "rb") as file:
+            found = file.read(len(octets) + 1)
+    except OSError:
+        return False
+    zeros = bytes(_SECTOR_OCTETS)
+    pairs = (
+        (found[at : at + _SECTOR_OCTETS], octets[at : at + _SECTOR_OCTETS])
+        for at in range(0, len(found), _SECTOR_OCTETS)
+    )
+    return len(found) <= len(octets) and all(
+        wanted.startswith(sector) or sector == zeros[: len(sector)] for sector, wanted in pairs
+    )
 
 
 def _listed(path: str) -> list[str]:

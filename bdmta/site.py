@@ -71,6 +71,11 @@ class Site:
         return os.path.join(self.mail_root, ".incoming")
 
     @property
+    def journal_dir(self) -> str:
+        """The journals of the edges: letters that a loss of power could still take (storage.journal)."""
+        return os.path.join(self.data_dir, "journal")
+
+    @property
     def queue_dir(self) -> str:
         """The spool of letters for outside."""
         return self.config.mail.queue_dir
@@ -165,7 +170,7 @@ class Site:
         """Every folder the server writes in."""
         return (
             self.data_dir, self.run_dir, self.mail_root, self.incoming_dir, self.queue_dir, self.backup_dir,
-            self.quarantine_dir, self.facts_dir, self.index_dir, self.state_dir, self.outage_dir,
+            self.quarantine_dir, self.facts_dir, self.journal_dir, self.index_dir, self.state_dir, self.outage_dir,
             os.path.dirname(self.directory_db),
         )  # fmt: skip
 

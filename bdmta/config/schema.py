@@ -118,6 +118,11 @@ class Mail(Table):
         67_108_864,
         "Letters are put off with 452 4.3.1 when less than this is free on the disk, in octets.",
     )
+    commit: Literal["journal", "files"] = setting(
+        "journal",
+        "How a letter is made durable before 250: by its record in a journal that all letters waiting share, or by "
+        "syncing its own file and folder, as letters over 256 KiB always are.",
+    )
     plus_addressing: Flag = setting(
         False,
         "Whether minhnv+x reaches minhnv; off, since Điều 5 gives each person one address.",

@@ -28,6 +28,7 @@ from bdmta.directory.snapshot import SnapshotWatch
 from bdmta.dns import Resolver
 from bdmta.errors import BdmtaError
 from bdmta.examine.pool import ExaminerPool
+from bdmta.journals import open_journal
 from bdmta.limits import SessionTable, Throttle
 from bdmta.limits.network import Networks
 from bdmta.mailauth.check import MailAuth
@@ -89,7 +90,7 @@ class Edge:
         self.commit = Commit(
             mail_root=site.mail_root, spool=spool, host=config.server.hostname, clock=clock,
             executor=self._executor, quota=self.quota, reserve_octets=config.mail.reserve_octets,
-            tmp_dir=site.incoming_dir, on_crossings=self._crossed,
+            tmp_dir=site.incoming_dir, on_crossings=self._crossed, journal=open_journal(site, number, clock, log),
         )  # fmt: skip
         deliverer = Deliverer(
             self.commit, self.quota, site.mail_root, lambda address: self.watch.current().mailbox(address), log,
@@ -245,6 +246,7 @@ class Edge:
         await asyncio.gather(*drains)
         await self._tasks.finish(5)
         await self.commit.drain()
+        await self._loop.run_in_executor(self._executor, self.commit.close)
         await self.examiner.close()
         self._executor.shutdown(wait=True)
         self.facts.close()

@@ -22,6 +22,7 @@ from storage.box import Mailboxes
 from storage.box_quota import LimitedQuota
 from storage.maildir import mailbox_dir
 from storage.quota import Limit, Quota
+from storage.settling import Settling
 
 if TYPE_CHECKING:
     from bdmta.service.edge import Edge
@@ -69,6 +70,7 @@ class Reading:
         self._mailboxes = Mailboxes(
             rules=rules(fold_diacritics=config.imap.fold_diacritics), clock=edge.clock, host=config.server.hostname,
             executor=self._executor, quota=LimitedQuota(edge.quota, mail.limit),
+            settling=Settling(site.journal_dir, site.mail_root),
         )  # fmt: skip
         os.makedirs(site.index_dir, mode=0o700, exist_ok=True)
         offset = edge.clock.now().astimezone(ZoneInfo(config.clock.timezone)).utcoffset() or timedelta()

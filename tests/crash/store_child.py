@@ -1,6 +1,6 @@
 """Run by the crash tests in a process of its own: store letters and tell each acknowledged one on standard output.
 
-store_child.py DIR storm SECONDS_AT_MOST     threads that store as fast as they can, until killed
+store_child.py DIR storm FORM                sessions that store as fast as they can, until killed; FORM: files, journal
 store_child.py DIR step COUNT                one delivery, and SIGKILL at system call number COUNT of the store
 store_child.py DIR resume                    what a restart does
 """
@@ -17,6 +17,8 @@ from typing import Any
 from storage.clock import SystemClock
 from storage.commit import Commit, Delivery, Target
 from storage.incoming import Incoming
+from storage.journal import Journal
+from storage.journal_replay import replay_all
 from storage.letter import Letter
 from storage.quota import Quota
 from storage.spool import QueueEntry, QueueRecipient, Spool
@@ -32,11 +34,20 @@ def mailbox(root: str, number: int) -> str:
     return f"{root}/mail/dian.vn/u{number}"
 
 
-def make(root: str, executor: ThreadPoolExecutor) -> tuple[Commit, Spool]:
+def make(root: str, executor: ThreadPoolExecutor, form: str = "files") -> tuple[Commit, Spool]:
     clock = SystemClock()
     spool = Spool(f"{root}/queue", clock)
     quota = Quota(clock, executor)
-    return Commit(mail_root=f"{root}/mail", spool=spool, host="mx", clock=clock, executor=executor, quota=quota), spool
+    journal = None
+    if form == "journal":  # small segments: they are full, and checkpointed, every few batches
+        journal = Journal(
+            f"{root}/journal", "0", mail_root=f"{root}/mail", tmp_dir=f"{root}/mail/.incoming", host="mx", clock=clock,
+            segment_min_octets=1 << 20, segment_max_octets=2 << 20,
+        )  # fmt: skip
+    commit = Commit(
+        mail_root=f"{root}/mail", spool=spool, host="mx", clock=clock, executor=executor, quota=quota, journal=journal
+    )
+    return commit, spool
 
 
 def letter_of(text: str, octets: int) -> bytes:
@@ -64,9 +75,9 @@ async def one(commit: Commit, spool: Spool, root: str, executor: ThreadPoolExecu
     os.write(1, line.encode())
 
 
-async def storm(root: str) -> None:
+async def storm(root: str, form: str) -> None:
     with ThreadPoolExecutor(8) as executor:
-        commit, spool = make(root, executor)
+        commit, spool = make(root, executor, form)
 
         async def session(who: int) -> None:
             for count in range(who, 1_000_000):
@@ -115,6 +126,7 @@ def step(root: str, count: int, targets: int) -> None:
 
 
 def resume(root: str) -> None:
+    replay_all(f"{root}/journal", f"{root}/mail", f"{root}/mail/.incoming")
     with ThreadPoolExecutor(1) as executor:
         commit, spool = make(root, executor)
         commit.resume()
@@ -124,7 +136,7 @@ def resume(root: str) -> None:
 if __name__ == "__main__":
     folder, what = sys.argv[1:3]
     if what == "storm":
-        asyncio.run(storm(folder))
+        asyncio.run(storm(folder, sys.argv[3]))
     elif what == "step":
         step(folder, int(sys.argv[3]), int(sys.argv[4]))
     else:

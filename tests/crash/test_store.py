@@ -27,6 +27,7 @@ def site(tmp_path: Path) -> str:
             (Path(mailbox(str(tmp_path), number)) / sub).mkdir(parents=True)
     (tmp_path / "mail/.incoming").mkdir()
     (tmp_path / "queue").mkdir()
+    (tmp_path / "journal").mkdir()
     return str(tmp_path)
 
 
@@ -61,11 +62,12 @@ def _check(site: str, acknowledged: list[str]) -> None:
         assert verify_mailbox(mailbox(site, number)) == []
 
 
-def test_killed_at_random_instants(site: str) -> None:
+@pytest.mark.parametrize("form", ["files", "journal"])
+def test_killed_at_random_instants(site: str, form: str) -> None:
     acknowledged: list[str] = []
     for seed in range(8):
         child = subprocess.Popen(
-            [sys.executable, "-m", "tests.crash.store_child", site, "storm"], stdout=subprocess.PIPE,
+            [sys.executable, "-m", "tests.crash.store_child", site, "storm", form], stdout=subprocess.PIPE,
             cwd=Path(__file__).parents[2],
         )  # fmt: skip
         assert child.stdout is not None

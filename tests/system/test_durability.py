@@ -13,7 +13,8 @@ from tests.system.wire import OUTSIDE, Wire, here, letter
 pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 
 CALLS = (
-    "trace=fsync,fdatasync,syncfs,linkat,link,rename,renameat,renameat2,write,writev,sendto,sendmsg,openat,open,unlink"
+    "trace=fsync,fdatasync,syncfs,linkat,link,rename,renameat,renameat2,write,writev,pwritev,pwritev2,sendto,sendmsg,openat,open,"
+    "unlink"
 )
 
 
@@ -66,16 +67,42 @@ def first(lines, pattern, start=0):
     raise AssertionError(f"no {pattern} after line {start} in\n" + "\n".join(lines))
 
 
-@pytest.fixture(scope="module")
-def traced(tmp_path_factory):
+def running(folder, form):
     from tests.site import SiteUnderTest
 
-    site = SiteUnderTest(tmp_path_factory.mktemp("traced"), {"dns": {"servers": "[]"}})
+    site = SiteUnderTest(folder, {"dns": {"servers": "[]"}, "mail": {"commit": f'"{form}"'}})
     site.start(workers=1)
     with Wire(site) as wire:  # folders are known and files open: what follows is a letter's own work
         assert wire.deliver(letter(), here("minhnv"), here("khaintm")).code == 250
     yield site
     assert site.stop() == 0, site.log()
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory):
+    yield from running(tmp_path_factory.mktemp("traced"), "files")
+
+
+@pytest.fixture(scope="module")
+def journalled(tmp_path_factory):
+    yield from running(tmp_path_factory.mktemp("journalled"), "journal")
+
+
+def test_record_then_sync_then_names_then_250(journalled, tmp_path):
+    with Wire(journalled) as wire:
+        wire.envelope(OUTSIDE, here("minhnv"), here("khaintm"))
+        with Trace(journalled, tmp_path / "strace") as trace:
+            assert wire.data(letter()).code == 250
+    lines = trace.lines()
+    written = first(lines, r"^pwritev2?\(\d+<[^>]*/journal/0\.[ab]>")
+    synced = first(lines, r"^fdatasync\(\d+<[^>]*/journal/0\.[ab]>\) *= 0", written)
+    told = first(lines, r"^(write|writev|sendto|sendmsg)\(.*250 2\.0\.0 OK")
+    for local in ("minhnv", "khaintm"):
+        assert synced < first(lines, rf"^linkat\(.*/{local}/new.*= 0") < told
+    other = [line for line in lines[:told] if re.match(r"(fdatasync|fsync)\(\d+<[^>]*/mail/", line)]
+    assert other == []  # the letter's own file waits for the checkpoint
+    last = max(n for n, line in enumerate(lines[:synced]) if re.match(r"writev\(\d+<[^>]*(#\d+|\.incoming)", line))
+    assert last < written
 
 
 @pytest.mark.parametrize("octets", [300, 400_000], ids=["in memory", "spooled"])

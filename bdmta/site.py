@@ -13,6 +13,8 @@ from bdmta.errors import ConfigError
 if TYPE_CHECKING:
     from bdmta.config import Config
 
+LAYOUT = 1
+"""The layout of the data folder: raised by whoever changes what older versions could not read (docs/backup.md)."""
 ENVIRONMENT = "BDMTA_CONFIG"
 SEARCHED = ("bdmta.toml", "/etc/bdmta/bdmta.toml")
 
@@ -156,6 +158,11 @@ class Site:
         return self.config.dkim.dir
 
     @property
+    def layout_path(self) -> str:
+        """The number of the layout of everything in the data folder."""
+        return os.path.join(self.data_dir, "layout")
+
+    @property
     def office_socket(self) -> str:
         """Where the office listens for commands."""
         return os.path.join(self.run_dir, "office.sock")
@@ -175,6 +182,26 @@ class Site:
         )  # fmt: skip
 
     def create_folders(self) -> None:
-        """Make the folders that are missing, mode 0700; those that exist keep theirs. Idempotent."""
+        """Make the folders that are missing, mode 0700; others keep theirs. Raises ConfigError: a newer layout."""
+        self.check_layout()
         for folder in self.folders:
             os.makedirs(folder, mode=0o700, exist_ok=True)
+        if not os.path.exists(self.layout_path):
+            from storage.files import write_durable
+
+            write_durable(self.layout_path, b"%d\n" % LAYOUT)
+
+    def check_layout(self) -> None:
+        """Raise ConfigError when the data folder was written by a newer bdmta, or its `layout` is no number."""
+        try:
+            with open(self.layout_path, encoding="ascii", errors="replace") as file:
+                text = file.read(32).strip()
+        except FileNotFoundError:
+            return  # absent: a new site, or one of before there was the file, which is layout 1
+        if not text.isdigit():
+            raise ConfigError(f"{self.layout_path}: the number of the data's layout is expected, not {text!r}")
+        if int(text) > LAYOUT:
+            raise ConfigError(
+                f"{self.data_dir}: its data has layout {text}, this bdmta knows {LAYOUT}: it was served by a newer one;"
+                " install that version, or restore a backup of before (docs/backup.md)"
+            )

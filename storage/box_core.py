@@ -109,6 +109,8 @@ class BoxCore(BoxNumbers):
                 saved = self.load_kept()
             except sqlite3.Error:
                 saved = None
+            if saved is not None and UidList(self.path).uidvalidity_now() not in (0, saved.state.uidvalidity):
+                saved = None  # a restore began the UIDs anew
             if saved is not None:
                 self.sync = self._sync(UidList(self.path, saved.known))
                 self._keywords.refresh()

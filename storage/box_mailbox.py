@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,6 +21,7 @@ from storage.letter import Letter
 from storage.maildir import folder_dir, list_folders
 from storage.scan_folder import stamp_of
 from storage.uidlist import UidList
+from storage.uidlist_validity import next_uidvalidity
 
 if TYPE_CHECKING:
     from storage.box import Mailboxes
@@ -213,6 +214,20 @@ class Mailbox:
                 if not is_kept:
                     self._release(box)
         raise AssertionError("unreachable")
+
+    def renumber(self, name: str, order: Mapping[str, int]) -> int:
+        """Give the folder's letters new UIDs under a higher UIDVALIDITY, which is returned; its sessions end.
+
+        Letters (by base name) come in `order`, then all others as they are. Raises NotFound. Blocks.
+        """
+        with self.held_box(name) as box, box.lock:
+            box.refresh(force=True)
+            last = len(order)
+            bases = sorted(box.state.bases, key=lambda base: order.get(base, last))  # stable: others keep theirs
+            uidvalidity = next_uidvalidity(self.path, max(self.boxes.clock.time(), box.uidvalidity + 1))
+            box.sync.uidlist.renumber(uidvalidity, bases)
+        self._lose(name)
+        return uidvalidity
 
     @contextmanager
     def held_box(self, name: str) -> Iterator[Box]:

@@ -142,6 +142,24 @@ class UidList:
         """Make the file again from what is remembered, when it was lost. Does nothing when it is there."""
         self.assign(lambda: remembered[0], lambda news, next_uid: [], remembered)
 
+    def renumber(self, uidvalidity: int, bases: Sequence[str]) -> None:
+        """Begin anew, durably: these letters, in this order, from UID 1 on, under another UIDVALIDITY."""
+        with uidlist_lock(self.folder):
+            news = self.read()
+            known = set(bases)
+            later = [base for _, base in news.entries if base not in known] if news is not None else []
+            self.known = Known(uidvalidity=uidvalidity, header=self.known.header)
+            self._write_whole(list(enumerate([*bases, *later], 1)))
+
+    def uidvalidity_now(self) -> int:
+        """UIDVALIDITY as the file has it now; 0 without a usable file."""
+        try:
+            with open(self.path, "rb") as file:
+                parsed = parse_header(file.readline(4096).rstrip(b"\n"))
+        except FileNotFoundError:
+            return 0
+        return parsed[0] if parsed is not None else 0
+
     def _append(self, added: list[tuple[int, str]]) -> None:
         octets = render_lines(added)
         fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)

@@ -98,7 +98,7 @@ def status(as_json: JsonOption = False) -> None:
     say(f"mailboxes: {boxes}")
     say(f"queue: {facts['queue']['letters']} letters")
     say(f"disk: {facts['disk']['free_octets'] // 1_048_576} MiB free")
-    say(f"last backup: {facts['last_backup'] or 'none'}")
+    _say_backup(facts["last_backup"])
     say(f"open outage: {_outage_line(facts['outage'])}")
     page = facts["status_page"]
     if page["mode"] != "off":
@@ -111,6 +111,16 @@ def _outage_line(outage: dict[str, Any] | None) -> str:
     until = "expected back" if outage["state"] != "planned" else f"from {outage['from'][:16]}, until"
     what = f"{outage['what']} ({', '.join(outage['scope'])})"
     return f"{outage['id']} {outage['state']}: {what}, {until} {outage['until'][:16]}"
+
+
+def _say_backup(backup: dict[str, Any] | None) -> None:
+    if backup is None or backup["id"] is None:
+        say("last backup: none")
+    else:
+        verified = f"verified {backup['verified_at']}" if backup["verified_at"] else "never verified"
+        say(f"last backup: {backup['taken_at']}, {backup['letters']} letters, {verified}")
+    for alarm in backup["alarms"] if backup else ():
+        say(f"  alarm: {alarm}")
 
 
 def _site_as_json(site: Site, accounts: Sequence[Account]) -> dict[str, Any]:

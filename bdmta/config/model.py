@@ -6,7 +6,7 @@ from functools import cached_property
 
 from pydantic import Field, model_validator
 
-from bdmta.config import schema, schema_audit, schema_outage, schema_web
+from bdmta.config import schema, schema_audit, schema_backup, schema_outage, schema_web
 from bdmta.config.listeners import STANDARD_PORTS, ListenerConfig, clash
 from bdmta.config.values import IPNetwork, Table, parse_network
 
@@ -38,6 +38,7 @@ class Config(Table):
     web: schema_web.Web = Field(default_factory=schema_web.Web)
     addressbook: schema_web.AddressBook = Field(default_factory=schema_web.AddressBook)
     outage: schema_outage.Outage = Field(default_factory=schema_outage.Outage)
+    backup: schema_backup.Backup = Field(default_factory=schema_backup.Backup)
     log: schema.Log = Field(default_factory=schema.Log)
 
     @property

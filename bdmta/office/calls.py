@@ -10,7 +10,7 @@ from bdmta.clock import Clock, SystemClock
 from bdmta.directory.calls import REGISTRY
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
-from bdmta.office import audit, logins, quarantine, records  # noqa: F401 - enter their own calls, as do those below
+from bdmta.office import audit, backups, logins, quarantine, records  # noqa: F401 - enter their own calls, as do those below
 from bdmta.outage import calls as outage_calls  # noqa: F401 - enters its own calls
 from bdmta.outage.book import OutageBook
 from bdmta.queue import calls as queue_calls  # noqa: F401 - enters its own calls

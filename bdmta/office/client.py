@@ -20,6 +20,11 @@ def remember_grounds(text: str) -> None:
     _grounds[0] = text
 
 
+def grounds() -> str:
+    """What `--grounds` said of this command."""
+    return _grounds[0]
+
+
 def actor() -> str:
     """Who gives the command, for the audit: the person behind sudo, else the account."""
     try:

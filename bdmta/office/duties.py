@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -13,7 +13,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from bdmta.clock import Clock
 from bdmta.mailauth.daily import send_daily
-from bdmta.office import errand
+from bdmta.office import backups, errand
 from bdmta.office.timetable import Duty, Trigger
 from bdmta.site import Site
 
@@ -39,6 +39,10 @@ class Desk:
         What is finer than the finest field given is 0 (APScheduler's CronTrigger).
         """
         return cast(Trigger, CronTrigger(timezone=ZoneInfo(zone or self.site.config.clock.timezone), **fields))
+
+    def crontab(self, fields: str) -> Trigger:
+        """A trigger from the five fields of a crontab, in the site's time zone."""
+        return cast(Trigger, CronTrigger.from_crontab(fields, timezone=ZoneInfo(self.site.config.clock.timezone)))
 
 
 async def prove_audit(desk: Desk) -> None:
@@ -67,4 +71,16 @@ def duties(desk: Desk) -> list[Duty]:
         # Whatever became of it there meanwhile; what changes is published at once (`bdmta.office.addressbook`).
         book = partial(desk.errand, "addressbook", "publish", "--all")
         found.append(Duty("addressbook", desk.at(hour=config.addressbook.publish_hour), book, jitter_s=600))
-    return found
+    return [*found, *_backups(desk)]
+
+
+def _backups(desk: Desk) -> Iterator[Duty]:
+    settings = desk.site.config.backup
+    if settings.schedule:
+        trigger = desk.crontab(settings.schedule)
+        yield Duty("backup", trigger, partial(backups.back_up, desk), jitter_s=settings.jitter_s, retry_s=1800)
+        yield Duty("backup-watch", desk.at(minute=55), partial(backups.watch, desk))
+    if settings.verify_schedule:
+        yield Duty("backup-verify", desk.crontab(settings.verify_schedule), partial(backups.verify, desk))
+    if settings.drill_schedule:
+        yield Duty("backup-drill", desk.crontab(settings.drill_schedule), partial(backups.drill, desk))

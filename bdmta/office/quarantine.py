@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from zoneinfo import ZoneInfo
 
 from bdmta.directory.registry import call
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
-from bdmta.message.write import compose_text, date
+from bdmta.office.letters import commit, tell
 from bdmta.quarantine import HELD, Kept, QuarantineStore
-from storage.commit import Commit, Delivery, Target
+from storage.commit import Delivery, Target
 from storage.files import write_durable
-from storage.letter import Letter
 from storage.maildir import mailbox_dir
-from storage.spool import Spool
 
 _DIGEST_VI = """Kính gửi anh/chị,
 
@@ -62,16 +59,6 @@ def quarantine_drop(service: DirectoryService, *, entry_id: str) -> None:
     service.note_act("quarantine.drop", entry_id, before={"sender": kept.sender, "recipients": list(kept.recipients)})
 
 
-def commit(service: DirectoryService) -> Commit:
-    """A store for the few letters that the office places itself; it works in the caller's thread."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    spool = Spool(service.queue_dir, service.clock)
-    return Commit(
-        mail_root=service.mail_root, spool=spool, host="office", clock=service.clock, executor=ThreadPoolExecutor(1)
-    )
-
-
 @call
 def quarantine_daily(service: DirectoryService, *, keep_days: int, marker: str) -> None:
     """Once a day: tell whom letters are held for, and remove what is older than `keep_days`.
@@ -85,7 +72,7 @@ def quarantine_daily(service: DirectoryService, *, keep_days: int, marker: str) 
     os.utime(marker, (now, now))
     texts = digests(list(store.entries()), since, postmaster=service.postmaster, days=keep_days)
     for address, text in texts.items():
-        _tell(service, address, text)
+        tell(service, address, "Thư đang được tạm giữ", text)
     store.expire(now - keep_days * 86_400)
 
 
@@ -95,26 +82,6 @@ def _told_at(marker: str, now: float) -> float:
         return os.stat(marker).st_mtime
     except FileNotFoundError:
         return now - 86_400
-
-
-def _tell(service: DirectoryService, address: str, text: str) -> None:
-    mailbox = service.directory.find_mailbox(address)
-    if mailbox is None or mailbox.status == "closed":
-        return
-    now = service.clock.now().astimezone(ZoneInfo(service.timezone))
-    letter = compose_text(
-        [
-            ("Return-Path", "<>"),
-            ("Date", date(now).decode()),
-            ("From", f"Trung tâm Thông tin điện tử <{service.postmaster}>"),
-            ("To", address),
-            ("Subject", "Thư đang được tạm giữ"),
-            ("Auto-Submitted", "auto-generated"),
-        ],
-        text,
-    )
-    target = Target(mailbox_dir(service.mail_root, address))
-    commit(service).store_sync([Delivery(Letter.from_octets([letter]), (target,))])
 
 
 def digests(kept: list[Kept], since: float, *, postmaster: str, days: int) -> dict[str, str]:

@@ -9,6 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from bdmta import __version__
+from bdmta.backup.health import as_status
+from bdmta.clock import SystemClock
 from bdmta.errors import BdmtaError
 from bdmta.setup.inspection import is_running, listening
 from bdmta.site import Site
@@ -26,7 +28,7 @@ def collect(site: Site) -> dict[str, Any]:
         "mailboxes": _mailboxes(site),
         "queue": {"letters": _queued(site.queue_dir)},
         "disk": {"free_octets": shutil.disk_usage(site.data_dir).free},
-        "last_backup": None,
+        "last_backup": as_status(site, SystemClock()),
         "outage": _outage(site),
         "status_page": _status_page(site),
     }

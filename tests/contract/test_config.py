@@ -25,6 +25,7 @@ _COUNTS = {  # things that are counted, and numbers that have no unit
     "workers", "base_port", "port", "max_sessions", "max_recipients", "max_errors", "max_commands", "max_received",
     "sessions_per_address", "processes", "max_depth", "max_files", "max_ratio", "parallelism", "connections",
     "destination_connections", "mta_sts_port", "requests_per_minute", "status_port",
+    "keep_hours", "keep_weeks", "keep_months", "drill_mailboxes",
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from bdmta.web.house import (
     check_form_word,
     cookie_name,
     current,
+    drop_cookie,
     form_cookie,
     form_word,
     house_of,
@@ -72,7 +73,7 @@ def _begun(request: Request, house: House, login: Login) -> Response:
     house.sessions.end(request.cookies.get(cookie_name(request), ""))
     answer = RedirectResponse("/account/password" if login.must_change else "/account", 303)
     set_cookie(request, answer, cookie_name(request), house.sessions.begin(login))
-    answer.delete_cookie(form_cookie(request), path="/")
+    drop_cookie(request, answer, form_cookie(request))
     return answer
 
 
@@ -82,7 +83,7 @@ async def logout(request: Request) -> Response:
     check_csrf(await read_form(request), session.csrf)
     house_of(request).sessions.end(request.cookies.get(cookie_name(request), ""))
     answer = RedirectResponse("/", 303)
-    answer.delete_cookie(cookie_name(request), path="/")
+    drop_cookie(request, answer, cookie_name(request))
     answer.headers["clear-site-data"] = '"cache"'
     return answer
 

@@ -97,6 +97,11 @@ def set_cookie(request: Request, response: Response, name: str, value: str) -> N
     response.set_cookie(name, value, secure=request.url.scheme == "https", httponly=True, samesite="strict", path="/")
 
 
+def drop_cookie(request: Request, response: Response, name: str) -> None:
+    """Take it back; a browser lets go of a `__Host-` cookie only by the attributes it was set with."""
+    response.delete_cookie(name, secure=request.url.scheme == "https", httponly=True, samesite="strict", path="/")
+
+
 def current(request: Request) -> WebSession | None:
     """Who is logged in, or None. Looked up once a request, so that idling counts it once."""
     if not hasattr(request.state, "session"):

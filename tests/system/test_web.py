@@ -32,6 +32,7 @@ def test_log_in_look_log_out(site, person):
     page = browser.get("/account")
     assert page.status == 200 and address in page.text and "Dung lượng" in page.text
     out = browser.post("/logout", {"csrf": page.value("csrf")})
+    assert all("Secure" in cookie and "Path=/" in cookie for cookie in out.cookies) and len(out.cookies) == 1
     assert (out.status, out.headers["location"]) == (303, "/")
     assert browser.get("/account").headers["location"] == "/login"
 
@@ -372,3 +373,30 @@ def test_a_name_cannot_become_markup(site, mailbox, person):
         assert here(local) in text and "<img" not in text
     text = Browser(site).get("/addressbook?q=%22%3E%3Cscript%3E").text
     assert "<script" not in text
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"\x16\x03\x01" + bytes(range(256)), b"\0" * 5000, b"GET /\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"GET /%00%ff/../../etc/passwd HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /static/..%2f..%2fbdmta.toml HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET http://elsewhere/ HTTP/1.1\r\nHost: elsewhere\r\n\r\n", b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /addressbook?page=99999999&q=%ff%fe HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET /login HTTP/1.1\r\nHost: x\r\nCookie: bdmta=\xff\xfe\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_what_strangers_send_is_answered_and_harms_nobody(site, octets):
+    with socket.create_connection(("127.0.0.1", site.port("web")), 30) as raw:
+        raw.sendall(octets)
+        try:
+            said = raw.recv(4096)
+        except ConnectionResetError:
+            said = b""
+    assert said == b"" or (said.startswith(b"HTTP/1.1 ") and b" 500 " not in said[:20] and b"root:" not in said)
+    assert Browser(site, tls=False).get("/").status == 200
+    assert "page failed" not in site.log()

@@ -32,7 +32,7 @@ def free_base_port() -> int:
     """A base port all of whose service ports are free now."""
     for base in range(20000 + os.getpid() % 200 * 100, 60000, 1100):
         try:
-            for offset in (*_PORTS.values(), 24, 80):
+            for offset in (*_PORTS.values(), 24, 81):
                 with socket.socket() as probe:
                     probe.bind(("127.0.0.1", base + offset))
         except OSError:

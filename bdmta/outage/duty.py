@@ -54,7 +54,12 @@ class OutageDuty:
         self._executor = ThreadPoolExecutor(len(self._channels), thread_name_prefix="announce")
         self._heart = Heart(site.outage_dir, clock, site.config.services)
         self._facts = FactWriter(site.facts_dir, clock, "outage")
-        self._found: dict[str, str] = {}  # service -> the notice that the heartbeat made of its being away
+        self._found = {  # service -> the notice that the heartbeat made of its being away
+            service: notice.id
+            for notice in book.all()
+            if notice.cause and notice.state in ("draft", "open", "overdue") and not notice.found_ended
+            for service in notice.services
+        }
         self._beat_at = self._months_at = float("-inf")
         if book.problem:
             log.error("the history of outages was changed by hand, a new one begins", reason=book.problem)
@@ -144,8 +149,10 @@ class OutageDuty:
             if gap.ended:
                 for service in gap.services:
                     self._found.pop(service, None)
-                await self._in_turn(self._book.recovered, known[0], _moment(gap.until_at))
-            return
+                for notice_id in dict.fromkeys(known):
+                    await self._in_turn(self._book.recovered, notice_id, _moment(gap.until_at))
+            else:
+                return
         if gap.until_at - gap.from_at <= settings.gap_s:
             return
         announce = settings.on_gap == "announce"

@@ -41,6 +41,18 @@ class Gap:
     ended: bool
 
 
+def _grouped(away: Mapping[str, tuple[float, str]], now: float, *, ended: bool) -> list[Gap]:
+    """One gap for services that went together."""
+    together: dict[tuple[str, int], list[str]] = {}
+    for service, (since, cause) in away.items():
+        key = next((k for k in together if k[0] == cause and abs(k[1] - since) < SILENT_AFTER_S), (cause, int(since)))
+        together.setdefault(key, []).append(service)
+    return [
+        Gap(tuple(services), min(away[s][0] for s in services), now, cause, ended)
+        for (cause, _), services in together.items()
+    ]
+
+
 def boot_id() -> str:
     """Differs after each start of the machine; empty where the kernel does not say."""
     try:
@@ -71,11 +83,11 @@ class Heart:
     services: tuple[str, ...]
     boot: str = field(default_factory=boot_id)
     _away: dict[str, tuple[float, str]] = field(default_factory=dict)
-    _started_at: float = 0.0
+    _heard: dict[str, tuple[list[Any], float]] = field(default_factory=dict)
 
     def start(self) -> Gap | None:
         """At the office's start: the time since the last beat, when all services were away; None at the first start."""
-        self._started_at = now = self.clock.time()
+        now = self.clock.time()
         last = _read(os.path.join(self.folder, HEARTBEAT))
         if last is None or not isinstance(last.get("at"), int | float) or last["at"] > now:
             return None
@@ -88,20 +100,17 @@ class Heart:
         A service away is a gap that has not ended, at every look; once it is back, the gap comes once more, ended.
         """
         now = self.clock.time()
-        last_at = self._last_beats(now)
-        gaps: list[Gap] = []
+        silent_s = self._silences()
+        back: dict[str, tuple[float, str]] = {}
         for service in self.services:
-            silent_since = max(last_at.get(service, 0.0), self._started_at)
             if service == "smtp" and disk_is_full:
                 self._away.setdefault(service, (now, DISK))
-            elif now - silent_since > SILENT_AFTER_S:
-                self._away.setdefault(service, (silent_since, CRASH))
+            elif silent_s[service] > SILENT_AFTER_S:
+                self._away.setdefault(service, (now - silent_s[service], CRASH))
             elif service in self._away:
-                since, cause = self._away.pop(service)
-                gaps.append(Gap((service,), since, now, cause, ended=True))
-        gaps += [Gap((s,), since, now, cause, ended=False) for s, (since, cause) in self._away.items()]
+                back[service] = self._away.pop(service)
         self._write("running", now)
-        return gaps
+        return [*_grouped(back, now, ended=True), *_grouped(self._away, now, ended=False)]
 
     def stop(self) -> None:
         """The service ends in order."""
@@ -112,13 +121,16 @@ class Heart:
         """Every service answers."""
         return not self._away
 
-    def _last_beats(self, now: float) -> dict[str, float]:
-        found: dict[str, float] = {service: now for service in self.services if service not in ("smtp", "imap")}
-        for name in os.listdir(self.folder):
-            beat = _read(os.path.join(self.folder, name)) if name.startswith("beat.") else None
-            for service in (beat or {}).get("services", ()):
-                found[service] = max(found.get(service, 0.0), float((beat or {})["at"]))
-        return found
+    def _silences(self) -> dict[str, float]:
+        """For how many seconds each service has not been heard, by the clock that never steps. The web is in here."""
+        mono = self.clock.monotonic()
+        beats = [_read(os.path.join(self.folder, name)) for name in os.listdir(self.folder) if name.startswith("beat.")]
+        for service in self.services:
+            said = [beat.get("at") for beat in beats if beat is not None and service in beat.get("services", ())]
+            known = self._heard.get(service)
+            if known is None or said != known[0] or service not in ("smtp", "imap"):
+                self._heard[service] = (said, mono)
+        return {service: mono - self._heard[service][1] for service in self.services}
 
     def _write(self, state: str, now: float) -> None:
         away = {service: since for service, (since, _) in self._away.items()}

@@ -65,9 +65,7 @@ def expand_entry(
         place.note(max(done, served_until))
         if done < len(entry.targets):
             spool.note_progress(entry, done)
-        for number, target in enumerate(served, 1):
-            if pause is not None and number % _HANDFUL_COUNT == 0:
-                pause()
+        for target in served:
             percent = quota.add(target.mailbox, letter.size_octets, 1, target.limit)
             if percent:
                 crossings.append((target.mailbox, percent))

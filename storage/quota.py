@@ -28,7 +28,7 @@ from storage.maildirsize import (
     sum_letters,
 )
 
-__all__ = ["WARNING_PERCENTS", "Limit", "Quota", "Usage"]
+__all__ = ["WARNING_PERCENTS", "LateQuota", "Limit", "Quota", "Usage"]
 
 WARNING_PERCENTS = (80, 95)
 _MARKER_FRESH_S = 60.0  # two processes that pass a mark at once warn once
@@ -261,6 +261,16 @@ class Quota:
     def _age_s(self, mailbox: str) -> float:
         stamp = _stamp(f"{mailbox}/{FILE_NAME}")
         return 0.0 if stamp is None else self._clock.time() - stamp[0] / 1e9
+
+
+class LateQuota(Quota):
+    """Never sums: a mailbox without a `maildirsize` is summed when somebody asks how full it is.
+
+    For a letter to everybody, which would have thousands of mailboxes summed at once that nobody has looked at.
+    """
+
+    def _sum(self, mailbox: str, limit: Limit | None) -> None:
+        return
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:

@@ -18,6 +18,7 @@ from bdmta.imap.render_flags import flag_lines
 from bdmta.imap.response import folder_flags
 from bdmta.imap.server import ImapServer
 from bdmta.imap.syntax import BadSyntax, Cursor
+from bdmta.reply import unaccented
 from storage.box import Mailbox, View
 from storage.box_types import Deltas
 from storage.errors import NotFound, StoreError
@@ -337,5 +338,7 @@ class Session:
 
 
 def alert_line(text: str) -> bytes:
-    """A notice that clients show to their user; UTF-8, one line."""
-    return "* OK [ALERT] {}\r\n".format(" ".join(text.split())).encode("utf-8", "replace")
+    """A notice that clients show to their user: one line, in ASCII, without Vietnamese marks (RFC 3501 §9: TEXT-CHAR
+    is 7-bit). Thunderbird shows UTF-8 here as if it were Latin-1, whatever was enabled.
+    """
+    return f"* OK [ALERT] {unaccented(' '.join(text.split()))}\r\n".encode("ascii")

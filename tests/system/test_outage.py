@@ -114,9 +114,9 @@ def test_everybody_hears_once_though_it_was_asked_twice(calm):
     assert first["new"] and not second["new"] and first["id"] == second["id"]
     calm.wait_for(lambda: state(calm, first["id"], "letter") == "done")
     assert [len(told(calm, local)) for local in ("minhnv", "khaintm", "sotttt")] == [1, 1, 1]
-    calm.wait_for(lambda: "Bảo trì ổ đĩa" in said(connected))
+    calm.wait_for(lambda: "Bao tri o dia" in said(connected))
     late = login(calm, "khaintm")
-    assert "Bảo trì ổ đĩa" in greeted(late)
+    assert "Bao tri o dia" in greeted(late)
     (row,) = calm.json("outage", "list")
     assert datetime.fromisoformat(row["until"]) == datetime.fromisoformat(until)
     assert set(row) >= {"id", "what", "from", "until", "scope", "state", "channels"} and row["scope"] == ["imap"]
@@ -124,7 +124,7 @@ def test_everybody_hears_once_though_it_was_asked_twice(calm):
     assert calm.json("status")["outage"]["id"] == first["id"]
     assert "Bảo trì ổ đĩa" in calm.run("status").stdout
     calm.run("outage", "close", first["id"], "--done", "Đã thay ổ đĩa")
-    calm.wait_for(lambda: "đã hoạt động trở lại" in said(connected))
+    calm.wait_for(lambda: "da hoat dong tro lai" in said(connected))
     calm.wait_for(lambda: len(told(calm, "minhnv")) == 2)
     assert "ALERT" not in greeted(login(calm, "sotttt"))
     assert calm.json("status")["outage"] is None
@@ -177,7 +177,7 @@ def test_texts_are_read_anew_and_broken_ones_are_not(calm):
     calm.wait_for(lambda: "texts of notices" in calm.log())
     client = login(calm, "minhnv")
     opened(calm, "Lời mới", scope=["imap"])
-    calm.wait_for(lambda: "CHÚ Ý" in said(client))
+    calm.wait_for(lambda: "CHU Y" in said(client))
     (folder / "vi.toml").write_text(text.replace("Sự cố từ {{ start }}", "{{ nothing }}"))
     done = calm.run("check", check=False)
     assert done.returncode == 1 and "vi.toml: [alert] opened: 'nothing' is undefined" in done.stdout
@@ -297,7 +297,7 @@ def test_mail_that_falls_silent_is_told_to_the_public_and_drafted_when_it_is_bac
     site.kill()
     site.wait_for(lambda: json.loads(page(site, "status.json"))["state"] == "silent", 60)
     assert "Hệ thống không phản hồi" in page(site)
-    assert "Hệ thống không phản hồi" in (site.folder / "outage/page/index.html").read_text()
+    site.wait_for(lambda: "Hệ thống không phản hồi" in (site.folder / "outage/page/index.html").read_text())
     site.start(workers=1)
     site.wait_for(lambda: json.loads(page(site, "status.json"))["state"] == "all_well", 60)
     site.wait_for(lambda: [row["state"] for row in site.json("outage", "list")] == ["draft"], 20)

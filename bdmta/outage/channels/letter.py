@@ -20,7 +20,7 @@ from storage.expand import expand_entry
 from storage.files import fsync_dir
 from storage.letter import Letter
 from storage.maildir import mailbox_dir, unique_name
-from storage.quota import Limit, Quota
+from storage.quota import LateQuota, Limit
 from storage.spool import EntryLock, QueueEntry, Spool
 from storage.spool_entry import Target
 
@@ -40,7 +40,7 @@ class Letters:
         folder = os.path.join(means.folder, "letters")
         os.makedirs(folder, mode=0o700, exist_ok=True)
         self._spool = Spool(folder, means.clock)
-        self._quota = Quota(means.clock)
+        self._quota = LateQuota(means.clock)
 
     def deliver(self, job: Job) -> str:
         """How many mailboxes have it. Raises ChannelError when some could not be reached, and goes on with those."""

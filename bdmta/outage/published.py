@@ -131,8 +131,12 @@ class OutageWatch:
         return new
 
     def at_login(self, agency: str) -> list[str]:
-        """The lines for somebody of `agency` who logs in now."""
-        return [alert.text for alert in self.current().alerts if alert.login and alert.is_for(agency)]
+        """The line for somebody of `agency` who logs in now, the newest notice first; none when there is none.
+
+        One line for all: of several, Thunderbird shows one.
+        """
+        texts = [alert.text for alert in self.current().alerts if alert.login and alert.is_for(agency)]
+        return [" / ".join(reversed(texts))] if texts else []
 
     def _look(self) -> None:
         try:

@@ -103,13 +103,13 @@ def _by_rsync(target: str, files: Mapping[str, bytes], gone: list[str], access: 
         filters = [f"--include=/{name}" for name in (*files, *gone)]
         command = [
             "rsync", "--recursive", "--checksum", "--perms", "--delay-updates", "--delete-after", "--stats",
-            f"--timeout={max(1, int(access.timeout_s))}", "-e", "ssh -o BatchMode=yes", *filters, "--exclude=*", "--",
+            f"--timeout={max(1, int(access.timeout_s))}", *filters, "--exclude=*", "--",
             f"{folder}/", target if target.endswith("/") else f"{target}/",
         ]  # fmt: skip
         try:
             done = subprocess.run(
                 command, capture_output=True, text=True, errors="replace", timeout=access.timeout_s, check=False,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL, env={**os.environ, "RSYNC_RSH": "ssh -o BatchMode=yes"},
             )  # fmt: skip
         except FileNotFoundError:
             raise TargetFailed("rsync: is not installed") from None

@@ -6,7 +6,10 @@ import base64
 import hashlib
 import json
 import shutil
+import socket
+import subprocess
 import threading
+import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -112,6 +115,31 @@ def test_rsync_brings_changes_and_takes_away_only_what_is_ours(wish: Wish, tmp_p
     assert "Lê Thị An" not in (folder / "addressbook.csv").read_text()
     (told,) = publish(replace(wish, targets=(f"rsync:{tmp_path}/no/such/place/",)), book("Lê Thị An"))
     assert not told["done"] and "rsync" in told["error"]
+
+
+@pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed")
+def test_rsync_to_a_daemon(wish: Wish, tmp_path: Path):
+    folder, settings = tmp_path / "there", tmp_path / "rsyncd.conf"
+    folder.mkdir()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings.write_text(
+        f"use chroot = no\nlog file = {tmp_path}/log\npid file = {tmp_path}/pid\n[danhba]\npath = {folder}\nread only = no\n"
+    )
+    daemon = subprocess.Popen(
+        ["rsync", "--daemon", "--no-detach", f"--config={settings}", "--address=127.0.0.1", f"--port={port}"]
+    )
+    try:
+        end = time.monotonic() + 20
+        while socket.socket().connect_ex(("127.0.0.1", port)) and time.monotonic() < end:
+            time.sleep(0.05)
+        (told,) = publish(replace(wish, targets=(f"rsync:rsync://127.0.0.1:{port}/danhba/",)), book("Lê Thị An"))
+    finally:
+        daemon.terminate()
+        daemon.wait(20)
+    assert told["done"] and told["files"] == 7, told
+    check_manifest(folder)
 
 
 class Portal(ThreadingHTTPServer):

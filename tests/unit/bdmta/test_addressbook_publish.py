@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -126,6 +127,7 @@ def test_rsync_to_a_daemon(wish: Wish, tmp_path: Path):
         port = probe.getsockname()[1]
     settings.write_text(
         f"use chroot = no\nlog file = {tmp_path}/log\npid file = {tmp_path}/pid\n[danhba]\npath = {folder}\nread only = no\n"
+        + ("uid = root\ngid = root\n" if os.getuid() == 0 else "")
     )
     daemon = subprocess.Popen(
         ["rsync", "--daemon", "--no-detach", f"--config={settings}", "--address=127.0.0.1", f"--port={port}"]

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bdmta.imap.errors import Bye, No, no_of
+from bdmta.imap.errors import No, no_of
 from bdmta.imap.frame import Announced
 from bdmta.imap.response import folder_name, parse_date_time, split_flags
 from bdmta.imap.session import Session
 from bdmta.imap.syntax import BadSyntax, Cursor
+from bdmta.session import Bye
 from storage.errors import NotFound, StoreError
 
 _BLOCK_OCTETS = 262_144

@@ -1,129 +1,124 @@
-"""A connection as a session sees it (`session.Wire`): octets queued and taken at the pace of both sides, TLS."""
+"""One IMAP connection: how octets become commands, and how IDLE waits. What is said is `session`'s."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
-from typing import Any
+from collections.abc import Callable
 
-from bdmta.imap.errors import Bye, Gone
-from bdmta.imap.frame import Bounds, Command, Framer, TooLong
+from bdmta.imap.frame import Announced, Bounds, Command, Framer, TooLong
 from bdmta.imap.server import ImapServer
-from bdmta.imap.session import Session
+from bdmta.imap.session import Session, alert_line
 from bdmta.imap.syntax import BadSyntax
 from bdmta.imap.verbs import COMMANDS
+from bdmta.session.connection import NEVER, Bye, Connection
 from storage.box import View
 
-OUT_OCTETS = 65_536
-FAIR_S = 0.01
-NEVER = float("inf")
-_HANDSHAKE_S = 30.0
-_WRITE_S = 300.0  # for the peer to take what it asked for
+_IN_OCTETS = 262_144
 _BLOCK_S = 180.0  # for the next octets of a literal
+_Event = Command | Announced | TooLong
 
 
-class Connection(asyncio.Protocol):
-    """What is sent and taken; `protocol.ImapProtocol` adds the life of the connection."""
+class ImapConnection(Connection):
+    """A connection and its session (`session.Wire`)."""
 
-    __slots__ = (
-        "_can_write", "_is_idle", "_is_paused", "_loop", "_out", "_slice_at",
-        "_transport", "_waiter", "_wake_at", "_write_waiter",
-        "bounds", "deadline", "framer", "has_tls", "remote_ip", "server", "session",
-    )  # fmt: skip
+    __slots__ = ("_event", "_is_idle", "_wake_at", "bounds", "framer", "server", "session")
 
-    def __init__(self, server: ImapServer, *, has_tls: bool) -> None:
+    name = "imap"
+
+    def __init__(self, server: ImapServer, *, implicit_tls: bool, admits: Callable[[str], bool] | None) -> None:
+        super().__init__(server, has_tls=implicit_tls, admits=admits)
         self.server = server
-        self.has_tls = has_tls
         self.bounds = Bounds()
         self.framer = Framer(self.bounds)
-        self.remote_ip = ""
-        self.deadline = NEVER
-        self._loop = asyncio.get_running_loop()
-        self._transport: Any = None
-        self._out: list[bytes] = []
-        self._waiter: asyncio.Future[None] | None = None
-        self._write_waiter: asyncio.Future[None] | None = None
-        self._can_write = True
-        self._is_paused = False
+        self._event: _Event | None = None  # the first that the worker has to answer
         self._is_idle = False  # within IDLE: changes and notices may be told at once
-        self._slice_at = 0.0  # when the loop was last given to others
         self._wake_at = NEVER  # when it says again that it lives
         self.session = Session(server, self, COMMANDS)
 
-    def _wake(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+    def greeting(self) -> str:
+        """The capabilities come along: clients need not ask."""
+        return f"* OK [CAPABILITY {self.session.capabilities()}] {self.server.settings.hostname} ready\r\n"
 
-    def _wake_from_thread(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-            self._loop.call_soon_threadsafe(self._wake)
+    def farewell(self, text: str) -> bytes:
+        """BYE."""
+        return f"* BYE {text}\r\n".encode()
 
-    def pause_writing(self) -> None:
-        """The peer does not take what it asked for."""
-        self._can_write = False
+    def account(self) -> str:
+        """Who is logged in."""
+        return self.session.account if self.session.mailbox is not None else ""
 
-    def resume_writing(self) -> None:
-        """The peer takes more."""
-        self._can_write = True
-        waiter = self._write_waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+    def ended(self) -> None:
+        """Leave the folder."""
+        self.session.close()
 
-    def _resume(self) -> None:
-        if self._is_paused and self._transport is not None:
-            self._is_paused = False
-            self._transport.resume_reading()
+    def is_waiting(self) -> bool:
+        """Between commands, or within IDLE."""
+        return self._worker is None or self._is_idle
 
-    def send(self, octets: bytes) -> None:
-        """Queue octets."""
-        self._out.append(octets)
+    def has_octets(self) -> bool:
+        """Whether the peer has said something."""
+        return bool(self.framer.buffer)
 
-    async def be_fair(self) -> None:
-        """Neither a flood of commands nor a large answer holds the loop."""
-        if self._loop.time() - self._slice_at > FAIR_S:
-            await asyncio.sleep(0)
-            self._slice_at = self._loop.time()
+    has_line = has_octets
 
-    async def flush(self) -> None:
-        """Write what is queued; wait while the peer does not take it."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            raise Gone
-        if self._out:
-            octets = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-            self._out.clear()
-            transport.write(octets)
-            await self.be_fair()
-        if not self._can_write:
-            self.deadline = self._loop.time() + _WRITE_S
-            self._write_waiter = self._loop.create_future()
-            try:
-                await self._write_waiter
-            finally:
-                self._write_waiter = None
-                self.deadline = NEVER
-        if self._transport is None:
-            raise Gone
+    def data_received(self, data: bytes) -> None:
+        """Take octets; begin when a command is complete."""
+        framer = self.framer
+        framer.buffer += data
+        if self._worker is None:
+            self._event = framer.next()
+            if self._event is not None:
+                self.start()
+            return
+        self.wake()
+        if len(framer.buffer) > self.bounds.command + (_IN_OCTETS if self.session.mailbox is not None else 0):
+            self.pause_reading()
 
-    async def _more(self, timeout_s: float) -> None:
-        """Wait for octets."""
-        await self.flush()
-        self._resume()
-        self.deadline = self._loop.time() + timeout_s
-        self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+    def alert(self, text: str) -> bool:
+        """A notice to a session that is logged in: now when it waits, else behind its command. False: it is not."""
+        if self.session.mailbox is None or self._transport is None:
+            return False
+        if self.is_waiting():
+            self._transport.write(alert_line(text))
+        else:
+            self.session.alerts.append(text)
+        return True
+
+    # -- answering
+
+    async def answer(self) -> None:
+        """Command by command; what is answered leaves when nothing more has come."""
+        event, self._event = self._event, None
+        while event is not None:
             self.deadline = NEVER
-        if self._transport is None:
-            raise Gone
+            await self._handle(event)
+            self.must_end(is_closing=self.session.closing)
+            await self.be_fair()
+            event = self.framer.next()
+            if event is None:
+                await self.flush()
+                event = self.framer.next()
+
+    async def _handle(self, event: _Event) -> None:
+        if isinstance(event, Command):
+            await self.session.command(event.text)
+        elif isinstance(event, TooLong):
+            raise Bye("Command too long")
+        elif event.is_letter:
+            if self.session.mailbox is None and not event.is_sync and event.size > self.bounds.literal:
+                raise Bye("Literal too large")
+            await self.session.append(event)
+        elif event.size > self.bounds.literal or len(event.text) + event.size > self.bounds.command:
+            self.framer.refuse()
+            self.send(event.text.partition(b" ")[0][:255] + b" NO [TOOBIG] Literal too large\r\n")
+        else:
+            self.framer.accept()
+            if event.is_sync:
+                self.send(b"+ OK\r\n")
 
     async def line(self) -> bytes:
         """The next line."""
-        settings = self.server.settings
         while True:
             event = self.framer.next()
             if isinstance(event, Command):
@@ -136,23 +131,25 @@ class Connection(asyncio.Protocol):
                 if not event.is_sync:
                     raise Bye("No literal expected here")
                 raise BadSyntax("no literal expected here")
-            await self._more(settings.idle_timeout_s if self.session.mailbox is not None else settings.login_timeout_s)
+            await self.more(self.patience_s())
 
     async def block(self, count: int) -> bytes:
         """One to `count` octets of a literal."""
         while not self.framer.buffer:
-            await self._more(_BLOCK_S)
+            await self.more(_BLOCK_S)
         block = self.framer.take(count)
-        self._resume()
+        self.resume_reading()
         return block
 
-    def has_line(self) -> bool:
-        """Whether the peer has said something (within IDLE: DONE)."""
-        return bool(self.framer.buffer)
+    async def start_tls(self) -> None:
+        """Answer STARTTLS and upgrade."""
+        await self.upgrade("STARTTLS", self.session.tag + b" OK Begin TLS\r\n")
+
+    # -- IDLE
 
     async def news(self, view: View | None, timeout_s: float) -> bool:
         """Wait for changes of the folder or for the peer, in this one task and without a timer of its own."""
-        self._resume()
+        self.resume_reading()
         now = self._loop.time()
         if self.deadline == NEVER:
             self.deadline = now + self.server.settings.idle_timeout_s
@@ -165,17 +162,17 @@ class Connection(asyncio.Protocol):
             while not self.framer.buffer and not (view is not None and (view.has_news() or view.box.is_dirty())):
                 if self._loop.time() >= self._wake_at:
                     return False
-                self._waiter = self._loop.create_future()
-                await self._waiter
-                if self._transport is None:
-                    raise Gone
+                await self.woken()
             return True
         finally:
-            self._waiter = None
             self._is_idle = False
             self._wake_at = NEVER
             if view is not None:
                 view.box.listen(id(self), None)
+
+    def _wake_from_thread(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(self.wake)
 
     def tick(self, now: float, *, is_slow: bool) -> None:
         """The server's sweep: an idle session looks whether it must say that it lives, or missed something."""
@@ -183,30 +180,11 @@ class Connection(asyncio.Protocol):
             return
         view = self.session.view
         if now >= self._wake_at or is_slow or (view is not None and not view.box.has_watch):
-            self._wake()
+            self.wake()
 
-    async def start_tls(self) -> None:
-        """Answer STARTTLS and upgrade. Octets that stand behind it in the clear end the session (CVE-2011-0411)."""
-        transport = self._transport
-        if transport is None:
-            raise Gone
-        transport.pause_reading()
-        if self.framer.buffer:
-            self.server.log.warning("octets behind STARTTLS", ip=self.remote_ip, protocol="imap")
-            raise Bye("Octets behind STARTTLS")
-        self.send(self.session.tag + b" OK Begin TLS\r\n")
-        await self.flush()
-        assert self.server.tls is not None
-        self.deadline = self._loop.time() + 2 * _HANDSHAKE_S
-        try:
-            upgraded = await self._loop.start_tls(
-                transport, self, self.server.tls, server_side=True, ssl_handshake_timeout=_HANDSHAKE_S
-            )
-        except (ssl.SSLError, OSError, TimeoutError) as error:
-            self.server.log.info("tls handshake failed", ip=self.remote_ip, error=str(error))
-            raise Gone from None
-        if upgraded is None:
-            raise Gone
-        self._transport = upgraded
-        upgraded.set_write_buffer_limits(high=4 * OUT_OCTETS)
-        self.has_tls = True
+
+def make_imap_protocol(
+    server: ImapServer, *, implicit_tls: bool = False, admits: Callable[[str], bool] | None = None
+) -> Callable[[], asyncio.Protocol]:
+    """A factory for `create_server`; `admits` is the listener's own rule of who may connect."""
+    return lambda: ImapConnection(server, implicit_tls=implicit_tls, admits=admits)

@@ -9,14 +9,6 @@ class No(Exception):
     """The command cannot be done: `NO text`; `text` may begin with a response code."""
 
 
-class Bye(Exception):
-    """The session ends: `* BYE text`."""
-
-
-class Gone(Exception):
-    """The peer went away."""
-
-
 def no_of(error: StoreError) -> No | None:
     """The answer to what the store could not do; None when it is for the log (RFC 5530 has the codes)."""
     if isinstance(error, NotFound):

@@ -6,9 +6,10 @@ import base64
 import binascii
 
 from bdmta.auth import Failure
-from bdmta.imap.errors import Bye, No
+from bdmta.imap.errors import No
 from bdmta.imap.session import Session
 from bdmta.imap.syntax import BadSyntax, Cursor, as_text
+from bdmta.session import Bye
 from storage.errors import StoreError
 
 _ID = b'* ID ("name" "bdmta")\r\n'

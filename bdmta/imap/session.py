@@ -12,13 +12,14 @@ from typing import Any, Protocol, TypeVar
 
 from bdmta.auth import Login
 from bdmta.imap.capability import VERB_NEEDS, capabilities
-from bdmta.imap.errors import Bye, Gone, No, no_of
+from bdmta.imap.errors import No, no_of
 from bdmta.imap.frame import Announced, Bounds
 from bdmta.imap.render_flags import flag_lines
 from bdmta.imap.response import folder_flags
 from bdmta.imap.server import ImapServer
 from bdmta.imap.syntax import BadSyntax, Cursor
 from bdmta.reply import unaccented
+from bdmta.session import Bye, Gone
 from storage.box import Mailbox, View
 from storage.box_types import Deltas
 from storage.errors import NotFound, StoreError

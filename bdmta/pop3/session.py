@@ -15,6 +15,7 @@ from bdmta.auth import Failure, Login
 from bdmta.pop3.maildrop import InUse, Maildrop
 from bdmta.pop3.server import Pop3Server
 from bdmta.pop3.stuffing import Stuffer, stuffed, top_of
+from bdmta.session import Bye
 from storage.errors import StoreError
 
 T = TypeVar("T")
@@ -27,14 +28,6 @@ _TWO_NUMBERS = re.compile(r"(\d{1,9}) +(\d{1,9})")
 
 class Err(Exception):
     """`-ERR text`."""
-
-
-class Bye(Exception):
-    """The session ends with `-ERR text`."""
-
-
-class Gone(Exception):
-    """The peer went away."""
 
 
 class Wire(Protocol):

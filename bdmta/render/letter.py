@@ -18,7 +18,7 @@ from bdmta.render.subject import base_subject
 from bdmta.render.text import Fold, field_text, fold, fold_without_marks, header_for_search, text_for_search
 from storage.box_types import IndexRules, Octets, Rendered
 
-VERSION = "2"  # another renderer, another version: indexes are made anew
+VERSION = "3"  # another renderer, another version: indexes are made anew
 REFERENCES_MAX = 200
 _MESSAGE_ID = re.compile(rb"<([^<>\s]{1,500})>")
 _FIRST_ADDRESS = re.compile(rb"[^<>\"(),:;\\@\[\]]*<([^<>\"(),:;\\@\s]+)@|\s*([^<>\"(),:;\\@\s]+)@")

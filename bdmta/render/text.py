@@ -104,6 +104,9 @@ def text_for_search(message: Message, folded: Fold) -> tuple[str | None, tuple[i
     for part in message.walk():
         if left_octets <= 0:
             break
+        if part.letter is not None:  # people look for a forwarded letter by its subject
+            left_octets -= _add_header(message, part.letter, folded, texts, spans)
+            continue
         if part.children or not part.media_type.startswith("text/"):
             continue
         end = min(part.end, part.body_start + left_octets)
@@ -115,6 +118,18 @@ def text_for_search(message: Message, folded: Fold) -> tuple[str | None, tuple[i
             left_octets -= len(text)
             texts.append(folded(text))
     return ("\n".join(texts) if texts else None), tuple(spans)
+
+
+def _add_header(message: Message, letter: Message, folded: Fold, texts: list[str], spans: list[int]) -> int:
+    """Add an attached letter's header to what SEARCH BODY looks at; its octets."""
+    if letter.octets is message.octets:
+        block = cut(letter.octets, letter.root.start, letter.body_start)
+        if block.isascii() and b"=?" not in block:
+            spans += (letter.root.start, letter.body_start)
+            return len(block)
+    text = folded("\n".join(f"{header.name}: {header.text}" for header in letter.headers))
+    texts.append(text)
+    return len(text)
 
 
 def _is_plain(part: Part, end: int) -> bool:

@@ -9,66 +9,20 @@ from __future__ import annotations
 import imaplib
 import os
 import re
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from storage.mutf7 import mutf7_encode
 from tests.interop.fixtures.account import NFC, PASSWORD, Account, letter, needs
-from tests.site import DOMAIN, SiteUnderTest
+from tests.interop.fixtures.dovecot import dovecot
+from tests.site import SiteUnderTest
 
 pytestmark = [
     pytest.mark.interop,
     pytest.mark.skipif(os.getuid() != 0, reason="Dovecot's accounts need root"),
 ]
-_NOBODY = 65534
 _FOLDER = f'"{mutf7_encode(NFC)}"'
-_CONF = """
-base_dir = {top}/run
-state_dir = {top}/run
-log_path = {top}/dovecot.log
-protocols = imap
-listen = 127.0.0.1
-ssl = required
-ssl_cert = <{tls}/pem
-ssl_key = <{tls}/pem
-disable_plaintext_auth = no
-first_valid_uid = {uid}
-first_valid_gid = {uid}
-last_valid_uid = {uid}
-auth_mechanisms = plain
-mail_location = maildir:{mail}/%Ld/%Ln
-passdb {{
-  driver = static
-  args = password={password}
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={uid} home={top}/home allow_all_users=yes
-}}
-mail_plugins = quota
-plugin {{
-  quota = maildir:User quota
-  quota_rule = *:bytes={quota}
-}}
-namespace inbox {{
-  inbox = yes
-  separator = /
-}}
-service imap-login {{
-  inet_listener imap {{
-    port = 0
-  }}
-  inet_listener imaps {{
-    port = {port}
-    ssl = yes
-  }}
-}}
-"""
 _MBSYNCRC = """
 IMAPStore far
 Host localhost
@@ -100,61 +54,6 @@ def served(own_site, tmp_path: Path) -> Account:
     home = tmp_path / "home"
     (home / "mail").mkdir(parents=True)
     return Account(running, "minhnv", home)
-
-
-@contextmanager
-def dovecot(account: Account, top: Path) -> Iterator[None]:
-    """Debian's Dovecot on the site's mailboxes and port, with its certificate; the site does not run meanwhile."""
-    site = account.site
-    assert site.stop() == 0
-    top.mkdir()
-    for directory in (top, *list(top.parents)[:-1]):
-        directory.chmod(directory.stat().st_mode | 0o755)
-    for directory in (site.folder, site.folder / "mail", site.folder / "mail" / DOMAIN):
-        directory.chmod(0o755)
-    _own(site.mailbox(account.local), _NOBODY)
-    tls = top / "pem"
-    tls.mkdir()
-    (tls / "pem").write_bytes(b"".join(path.read_bytes() for path in _pair(site)))
-    (top / "dovecot").mkdir()
-    conf = top / "dovecot.conf"
-    conf.write_text(
-        _CONF.format(top=top / "dovecot", tls=tls, uid=_NOBODY, mail=site.folder / "mail", password=PASSWORD,
-                     port=site.port("imaps"), quota=_quota(site.mailbox(account.local)))
-    )  # fmt: skip
-    process = subprocess.Popen(["dovecot", "-F", "-c", str(conf)], cwd="/")
-    try:
-        site.wait_for(lambda: _answers(account))
-        yield
-    finally:
-        process.terminate()
-        process.wait(20)
-        shutil.rmtree(tls)
-        _own(site.mailbox(account.local), 0)
-
-
-def _pair(site: SiteUnderTest) -> list[Path]:
-    """The certificate and its key, by what they contain."""
-    found = [path for path in (site.folder / "tls").iterdir() if path.name != "ca.pem" and "ca" not in path.stem]
-    pems = [path for path in found if b"-----BEGIN" in path.read_bytes()]
-    return sorted(pems, key=lambda path: b"KEY" in path.read_bytes())
-
-
-def _quota(mailbox: Path) -> int:
-    return int((mailbox / "maildirsize").read_text().partition("S")[0])
-
-
-def _own(folder: Path, uid: int) -> None:
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, uid, uid)
-
-
-def _answers(account: Account) -> bool:
-    try:
-        account.imap().logout()
-    except OSError:
-        return False
-    return True
 
 
 def told(account: Account) -> dict[str, object]:

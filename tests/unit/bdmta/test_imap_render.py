@@ -270,3 +270,21 @@ def test_the_corpus() -> None:
         assert len(parse(rendered.envelope)) == 10, path
         parse(rendered.bodystructure)
         parse(rendered.body)
+
+
+def test_addresses_that_comments_break_apart_are_found_whole() -> None:
+    rendered = render_letter(make("From: <an (comment)@ (another) b.vn>\nTo: Lan <lan@b.vn>\nCc: a . b@c.vn"))
+    assert rendered.from_.endswith("an@b.vn") and rendered.to == "lan <lan@b.vn>" and "a.b@c.vn" in rendered.cc
+
+
+def test_envelope_names_a_source_route() -> None:
+    assert b'((NIL "@r1,@r2" "a" "b.vn"))' in render_letter(make("From: <@r1,@r2:a@b.vn>")).envelope
+
+
+def test_the_header_of_an_attached_letter_is_searched_with_the_text() -> None:
+    plain = make("Content-Type: message/rfc822\n\nSubject: Inner\nFrom: a@b.vn\n\nbody")
+    rendered = render_letter(plain)
+    spans = list(zip(rendered.spans[::2], rendered.spans[1::2], strict=True))
+    assert any(b"Subject: Inner" in plain[start:end] for start, end in spans) and rendered.text is None
+    encoded = render_letter(make("Content-Type: message/rfc822\n\nSubject: =?utf-8?Q?C=C3=B4ng_v=C4=83n?=\n\nbody"))
+    assert encoded.text is not None and "công văn" in encoded.text

@@ -114,16 +114,26 @@ class Change:
         row = self._mailbox_row(address)
         if row["status"] == status:
             raise Conflict(f"{address}: is {status} already, since {row['status_at'][:10]}")
+        before: dict[str, object] = {"status": row["status"]}
         if status == "closed":
-            self._conn.execute("DELETE FROM app_passwords WHERE address = ? OR holder = ?", (address, address))
+            before |= self._withdrawn("address = ? OR holder = ?", (address, address))
+            acted_for = "SELECT address FROM delegates WHERE delegate = ? ORDER BY address"
+            if found := [one for (one,) in self._conn.execute(acted_for, (address,))]:
+                before["acted_for"] = found
             self._conn.execute("DELETE FROM delegates WHERE delegate = ?", (address,))
         self._conn.execute(
             "UPDATE mailboxes SET status = ?, status_at = ? WHERE address = ?", (status, self._at, address)
         )
         self._note(
-            f"mailbox.{status}", address, before={"status": row["status"]}, after={"status": status},
-            grounds=reason or self._grounds,
-        )  # fmt: skip
+            f"mailbox.{status}", address, before=before, after={"status": status}, grounds=reason or self._grounds
+        )
+
+    def _withdrawn(self, where: str, values: tuple[str, ...]) -> dict[str, object]:
+        """Withdraw application passwords; what the audit log keeps of them."""
+        found = self._conn.execute(f"SELECT address, label FROM app_passwords WHERE {where} ORDER BY id", values)  # noqa: S608 - own text
+        gone = [f"{address}: {label}" for address, label in found]
+        self._conn.execute(f"DELETE FROM app_passwords WHERE {where}", values)  # noqa: S608 - own text
+        return {"devices": gone[:100]} if gone else {}
 
     def add_alias(self, address: str, targets: Sequence[str]) -> None:
         """Make `address` lead to `targets`. Loops are refused, and targets here that name nothing."""
@@ -187,8 +197,8 @@ class Change:
         found = self._conn.execute("DELETE FROM delegates WHERE address = ? AND delegate = ?", (address, delegate))
         if not found.rowcount:
             raise NotFound(f"{delegate}: does not act for {address}; nothing to remove")
-        self._conn.execute("DELETE FROM app_passwords WHERE address = ? AND holder = ?", (address, delegate))
-        self._note("delegate.remove", address, before={"delegate": delegate})
+        gone = self._withdrawn("address = ? AND holder = ?", (address, delegate))
+        self._note("delegate.remove", address, before={"delegate": delegate, **gone})
 
     def add_app_password(
         self, address: str, label: str, secret_hash: str, hint: str, *, scope: Sequence[str] = (), holder: str = ""

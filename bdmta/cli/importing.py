@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -166,6 +167,9 @@ def _import_letters(
             if number % 50 == 0:
                 advance("letters", number, None)
     taken = taker.finish()
+    if not is_trial:
+        source = {"from": os.path.abspath(maildir or str(mbox)), "folder": folder}
+        call(site, "audit_note", action="mailbox.import-letters", subject=box["address"], after=taken, detail=source)
     if json:
         print_json({"address": box["address"], "dry_run": is_trial, **taken})
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -48,6 +49,10 @@ class House:
 
     def ask(self, name: str, /, **arguments):
         return REGISTRY[name](self.service, **arguments)
+
+    def ask_audit(self, subject: str) -> dict:
+        """What the newest act upon `subject` changed."""
+        return json.loads(self.service.directory.audit(subject=subject, limit_count=1)[0].before)
 
     def login(self, user: str, password: str, protocol: str = "imap") -> Login | Failure:
         self.clock.advance(2)  # the snapshot is looked at once a second
@@ -118,7 +123,10 @@ def test_a_clerk_who_leaves_takes_the_devices_along(house: House):
     assert house.login(AGENCY, made["password"]) == Failure("password")
     house.ask("mailbox_status", address=MINH, status="active")
     assert isinstance(house.login(AGENCY, made["password"]), Login)
+    house.ask("delegate_add", address=AGENCY, delegate=MINH)
     house.ask("mailbox_status", address=MINH, status="closed")
+    act = house.ask_audit(MINH)
+    assert act == {"status": "active", "devices": [f"{AGENCY}: Máy 1"], "acted_for": [AGENCY]}
     assert house.ask("app_password_list", address=AGENCY) == []
 
 

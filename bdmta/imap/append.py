@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from bdmta.imap.errors import No, no_of
 from bdmta.imap.frame import Announced
 from bdmta.imap.response import folder_name, parse_date_time, split_flags
+from bdmta.imap.server import Room
 from bdmta.imap.session import Session
 from bdmta.imap.syntax import BadSyntax, Cursor
 from bdmta.session import Bye
@@ -80,14 +81,18 @@ async def _checked(session: Session, announced: Announced) -> _Head:
         raise No("[TOOBIG] The letter is too large")
     if announced.size == 0:
         raise No("[CANNOT] An empty letter")
-    if not await session.run(session.owner().exists, head.name):
+    exists, room = await session.run(_place_for, session, head.name)
+    if not exists:
         raise No("[TRYCREATE] There is no such folder")
-    room = await session.run(session.server.mail.room, session.account)
     if room.limit_octets and room.used_octets + announced.size > room.limit_octets:
         raise No("[OVERQUOTA] The mailbox is full")
     if room.limit_letters and room.used_letters >= room.limit_letters:
         raise No("[OVERQUOTA] The mailbox is full")
     return head
+
+
+def _place_for(session: Session, folder: str) -> tuple[bool, Room]:
+    return session.owner().exists(folder), session.server.mail.room(session.account)
 
 
 def _parse(session: Session, announced: Announced) -> _Head:

@@ -150,3 +150,5 @@ def _print_connections(site: Site) -> None:
     say(f"The certificate's authority, to import under Certificates: {site.tls_dir}/ca.pem")
     if pages := pages_url(site.config):
         say(f"Own password, devices, address book, in a browser: {pages}")
+    if site.config.outage.status_page == "serve":
+        say(f"Is everything working? {site.config.status_page_urls[0]}")

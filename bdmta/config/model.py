@@ -68,6 +68,14 @@ class Config(Table):
         port = self.outage.status_port or 81 + self.listen.base_port
         return tuple((address, port) for address in self.outage.status_addresses or self.listen.addresses)
 
+    @property
+    def status_page_urls(self) -> tuple[str, ...]:
+        """The same, to type into a browser."""
+        return tuple(
+            f"http://{f'[{address}]' if ':' in address else address}:{port}/"
+            for address, port in self.status_page_endpoints
+        )
+
     @cached_property
     def trusted_networks(self) -> tuple[IPNetwork, ...]:
         """[limits] trusted_networks, parsed."""

@@ -204,6 +204,7 @@ def _outage(site: Site, _: Clock) -> Iterator[Finding]:
 
 def _outage_files(site: Site) -> Iterator[Finding]:
     """What the channels need: the keys they sign with, the program they call, the template they set."""
+    from bdmta.outage.page_process import bind_page, page_pid
     from bdmta.outage.printed import check_template
     from bdmta.printing import PrintingError
 
@@ -211,6 +212,12 @@ def _outage_files(site: Site) -> Iterator[Finding]:
     for key, path in (("webhook_secret", outage.webhook_secret), ("push_token", outage.push_token)):
         if path and not os.access(path, os.R_OK):
             yield fail("outage", f"[outage] {key}: {path} cannot be read")
+    if outage.status_page != "off" and page_pid(site) is None:
+        try:
+            for sock in bind_page(site):
+                sock.close()
+        except BdmtaError as error:
+            yield warn("outage", str(error))
     if any(not target.startswith("http") for target in outage.push) and shutil.which("rsync") is None:
         yield fail("outage", "[outage] push: rsync is not installed")
     try:

@@ -52,7 +52,7 @@ def _status_page(site: Site) -> dict[str, Any]:
     """Where the status page answers, and whether it does."""
     from bdmta.outage.page_process import page_pid
 
-    addresses = [f"http://{f'[{a}]' if ':' in a else a}:{port}/" for a, port in site.config.status_page_endpoints]
+    addresses = list(site.config.status_page_urls)
     return {"mode": site.config.outage.status_page, "addresses": addresses, "pid": page_pid(site)}
 
 

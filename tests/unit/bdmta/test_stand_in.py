@@ -58,3 +58,18 @@ def test_who_comes_in_the_moment_of_its_going_is_answered_or_left_to_the_next(li
         return said
 
     assert asyncio.run(run()) == [SAID["smtp"]] * 50
+
+
+def test_what_a_notice_of_an_outage_says_comes_first(listening):
+    said = {"smtp": b"421 4.3.2 Service stopped, expected back 14:30\r\n"}
+
+    async def run(protocol):
+        stand_in = StandIn([(protocol, listening)], lambda spoken: said.get(spoken, b""))
+        stand_in.start()
+        with socket.create_connection(listening.getsockname()) as client:
+            found = await asyncio.to_thread(heard, client)
+        stand_in.stop()
+        return found
+
+    assert asyncio.run(run("smtp")) == said["smtp"]
+    assert asyncio.run(run("imap")) == SAID["imap"]

@@ -11,7 +11,7 @@ from bdmta.testing.clock import FakeClock
 from storage.errors import NotFound
 from storage.maildir import create_mailbox
 from storage.maildirsize import Usage, parse_sizes
-from storage.quota import Limit, Quota
+from storage.quota import LateQuota, Limit, Quota
 
 LIMIT = Limit(1000, 10)
 
@@ -155,3 +155,14 @@ def test_with_an_executor_nobody_waits_for_a_sum(box: str) -> None:
 def test_no_mailbox(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         Quota(FakeClock()).usage(str(tmp_path / "nobody"))
+
+
+def test_a_letter_to_everybody_sums_nobody_and_is_counted_all_the_same(box: str) -> None:
+    quota, late = Quota(FakeClock()), LateQuota(FakeClock())
+    put(box, 100)
+    late.add(box, 100, 1, LIMIT)
+    assert not Path(box, "maildirsize").exists()
+    assert quota.usage(box) == Usage(100, 1)
+    put(box, 50)
+    late.add(box, 50, 1, LIMIT)
+    assert quota.usage(box) == Usage(150, 2)

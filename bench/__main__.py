@@ -37,6 +37,10 @@ def main() -> None:
 
         del sys.argv[1]
         return growing.main()
+    if sys.argv[1:2] == ["outage"]:
+        from bench import outage
+
+        return outage.main(sys.argv[2:], say)
     if sys.argv[1:2] == ["send"]:
         from bench import send
 
@@ -147,7 +151,7 @@ def write(section: str, text: str) -> None:
 def everything(words: list[str]) -> None:
     """Each measurement in a process of its own, one after the other; what fails is named at the end."""
     failed = []
-    for what in (*CHOICES, "send", "growth"):
+    for what in (*CHOICES, "send", "outage", "growth"):
         say(f"--- {what}")
         given = [word for word in words if word != "--warm" or what == "imap"] if what != "growth" else []
         command = [sys.executable, "-m", "bench", what, *given]

@@ -1,4 +1,4 @@
-"""`python -m bench.outage`: a notice to 20,000 mailboxes while SMTP goes on; what it does to the letters beside it.
+"""`scripts/bench outage`: a notice to 20,000 mailboxes while SMTP goes on; what it does to the letters beside it.
 
 A site with two edges and its status page, 20,000 mailboxes. Ten sessions send 4 KiB letters to them without pause, or
 at a given rate; after a while `bdmta outage open` is called. Told: the seconds until every mailbox has its letter (looked
@@ -17,8 +17,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from bench import results
 from bench.peers import DOMAIN, set_value
 
 MAILBOXES = 20_000
@@ -109,7 +111,7 @@ class Site:
         return ""
 
 
-def broadcast(site: Site, rate: float, before_s: float, say: object) -> dict[str, float]:
+def broadcast(site: Site, rate: float, before_s: float) -> dict[str, float]:
     ending = threading.Event()
     loads = [Load(site.port, number, rate, ending) for number in range(SESSIONS)]
     for load in loads:
@@ -154,37 +156,49 @@ def page_s(port: int) -> float:
     return time.monotonic() - start
 
 
-def count(site: Site) -> tuple[int, int]:
-    """Mailboxes that have a notice, and the most that one has."""
-    notices = [
-        sum(",S=" in e.name and e.stat().st_nlink > 1000 for e in os.scandir(box / "new"))
-        for box in site.mail.iterdir()
-    ]
-    return sum(bool(n) for n in notices), max(notices)
+def letters(site: Site) -> tuple[int, int]:
+    """The fewest and the most notices that a mailbox has."""
+    counts = [sum(e.stat().st_nlink > 1000 for e in os.scandir(box / "new")) for box in site.mail.iterdir()]
+    return min(counts), max(counts)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m bench.outage", description=__doc__)
+HEAD = """| load beside it | letters a second | until all 20,000 have it | a letter before, p50 and p99 | meanwhile | the page, p99 |
+| --- | ---: | ---: | ---: | ---: | ---: |
+"""
+TAIL = """
+`bdmta outage open --scope imap` on a served site (two edges), ten SMTP sessions of 4 KiB letters to the same mailboxes, the client on the
+same cores. The time is from the call of the command until the receipt is in the history; then each `new/` is looked at: every
+mailbox had one letter for each notice. A letter: MAIL to 250. The page: a new connection and the whole answer."""
+
+
+def row(rate: float, found: dict[str, float]) -> str:
+    """One line of the table."""
+    load = f"{rate:g} letters a second" if rate else "without pause"
+    return (
+        f"| {load} | {found['before']:.0f}, meanwhile {found['meanwhile']:.0f} | {found['seconds']:.1f} s "
+        f"| {found['p50_before']:.0f}, {found['p99_before']:.0f} ms | {found['p50_meanwhile']:.0f}, {found['p99_meanwhile']:.0f} ms "
+        f"| {found['page_p99']:.1f} ms |\n"
+    )
+
+
+def main(arguments: list[str], say: Callable[[str], None]) -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench outage", description=__doc__)
     parser.add_argument("--port", type=int, default=22500, help="the site's base port")
     parser.add_argument("--rate", type=float, nargs="*", default=[50.0, 0.0], help="letters a second; 0: without pause")
-    parser.add_argument("--before", type=float, default=12.0, help="seconds of load before")
-    asked = parser.parse_args()
+    parser.add_argument("--before", type=float, default=10.0, help="seconds of load before")
+    asked = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="bdmta-bench-outage.", dir=os.environ.get("BENCH_TMP")))
     site = Site(folder, asked.port)
+    table = HEAD
     try:
-        for rounds, rate in enumerate(asked.rate, 1):
-            row = broadcast(site, rate, asked.before, print)
-            have, most = count(site)
-            print(
-                json.dumps(
-                    {"rate": rate, "have": have, "most": most, "rounds": rounds}
-                    | {k: round(v, 1) for k, v in row.items()}
-                )
-            )
+        for notices, rate in enumerate(asked.rate, 1):
+            found = broadcast(site, rate, asked.before)
+            least, most = letters(site)
+            if (least, most) != (notices, notices):
+                raise SystemExit(f"after {notices} notices some mailbox has {least}, some {most}")
+            say(row(rate, found))
+            table += row(rate, found)
     finally:
         site.process.terminate()
-        site.process.wait(30)
-
-
-if __name__ == "__main__":
-    main()
+        site.process.wait(60)
+    results.write("outage", table + TAIL)

@@ -31,7 +31,17 @@ def faults(shim: Path, *arguments: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize(
     ("operation", "every"),
-    [("delivery", 6), ("delivery of 300 KB", 5), ("queue hand-over", 4), ("APPEND", 23), ("MOVE", 29), ("EXPUNGE", 17)],
+    [
+        ("delivery", 6),
+        ("delivery of 300 KB", 5),
+        ("queue hand-over", 4),
+        ("APPEND", 23),
+        ("MOVE", 29),
+        ("EXPUNGE", 17),
+        ("delivery by the journal", 7),
+        ("MOVE of young letters", 31),
+        ("EXPUNGE of a young letter", 23),
+    ],
 )
 def test_no_acknowledged_letter_is_lost_doubled_or_half_there(shim: Path, operation: str, every: int) -> None:
     status, told = faults(shim, operation, "--every", str(every))

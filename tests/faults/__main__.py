@@ -14,10 +14,12 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.case import Outcome, Site
+from tests.faults.journalled import JOURNALLED
 from tests.faults.operations import OPERATIONS, PLANTED, Operation
 from tests.faults.shim import ERRORS, KILL, Fault, Shim, build, can_build, run_under
 
 POWER = "loss of power"
+ALL = (*OPERATIONS, *JOURNALLED)
 
 
 def outcomes(site: Site, shim: Shim, fault: Fault | None, every: int) -> Iterator[tuple[str, Outcome]]:
@@ -63,10 +65,10 @@ def main() -> int:
             return 2
         with tempfile.TemporaryDirectory() as folder:
             return run_under(build(Path(folder)), "-m", "tests.faults", *sys.argv[1:]).returncode
-    known = {operation.name: operation for operation in (*OPERATIONS, *PLANTED)}
+    known = {operation.name: operation for operation in (*ALL, *PLANTED)}
     if unknown := set(arguments.operations) - set(known):
-        parser.error(f"{', '.join(unknown)}: no such operation; there are: {', '.join(o.name for o in OPERATIONS)}")
-    chosen = [known[name] for name in arguments.operations] or list(OPERATIONS)
+        parser.error(f"{', '.join(unknown)}: no such operation; there are: {', '.join(o.name for o in ALL)}")
+    chosen = [known[name] for name in arguments.operations] or list(ALL)
     table = Table("operation", "fault", "cases", "ended", "lost, doubled or half there")
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:

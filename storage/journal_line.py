@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -16,7 +17,6 @@ from storage.errors import StoreError
 from storage.journal import CHECKPOINT_AFTER_S, Journal, Placement
 
 _BATCH_COUNT = 256
-_BATCH_OCTETS = 4 << 20
 
 
 @dataclass(slots=True)
@@ -32,10 +32,11 @@ class JournalLine:
     def __init__(self, journal: Journal, placed: Callable[[Placement], None]) -> None:
         self.journal = journal
         self._placed = placed
-        self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._dirty = threading.Event()
         self._full = threading.Event()
         self._closing = False
+        self._arrived: list[_Waiting] = []  # in this turn of the loop: they wake the thread together
         self._threads = [
             threading.Thread(target=self._write, name="journal", daemon=True),
             threading.Thread(target=self._checkpoint, name="journal checkpoints", daemon=True),
@@ -49,8 +50,14 @@ class JournalLine:
         """
         loop = asyncio.get_running_loop()
         waiting = _Waiting(placement, loop.create_future(), loop)
-        self._queue.put(waiting)
+        if not self._arrived:
+            loop.call_soon(self._hand_over)
+        self._arrived.append(waiting)
         return await waiting.future
+
+    def _hand_over(self) -> None:
+        arrived, self._arrived = self._arrived, []
+        self._queue.put(arrived)
 
     def close(self) -> None:
         """Serve who waits, checkpoint, and let the journal go. Blocks."""
@@ -64,19 +71,15 @@ class JournalLine:
 
     def _write(self) -> None:
         while (first := self._queue.get()) is not None:
-            batch = [first]
-            octets = first.placement.letter.size_octets
+            batch = first
             is_last = False
-            while len(batch) < _BATCH_COUNT and octets < _BATCH_OCTETS:
+            while not is_last and len(batch) < _BATCH_COUNT:
                 try:
                     more = self._queue.get_nowait()
                 except Empty:
                     break
-                if more is None:
-                    is_last = True
-                    break
-                batch.append(more)
-                octets += more.placement.letter.size_octets
+                is_last = more is None
+                batch += more or ()
             self._serve(batch)
             if is_last:
                 return
@@ -84,12 +87,13 @@ class JournalLine:
     def _serve(self, batch: Sequence[_Waiting]) -> None:
         try:
             self.journal.write([waiting.placement for waiting in batch])
-            for waiting in batch:
-                if waiting.placement.name and waiting.placement.error is None:
-                    self._placed(waiting.placement)
         except Exception as error:  # whatever it is, nobody must wait for ever
             for waiting in batch:
                 waiting.placement.error = waiting.placement.error or StoreError(f"the journal failed: {error!r}")
+        for waiting in batch:
+            if waiting.placement.name and waiting.placement.error is None:
+                with suppress(Exception):  # it is stored, whatever becomes of its being counted
+                    self._placed(waiting.placement)
         self._dirty.set()
         if self.journal.wants_checkpoint:
             self._full.set()

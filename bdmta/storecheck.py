@@ -11,7 +11,9 @@ from bdmta.clock import SystemClock
 from bdmta.directory.snapshot import MailboxEntry, Snapshot
 from bdmta.errors import BdmtaError
 from bdmta.site import Site
-from storage.errors import StoreError
+from storage.errors import Corrupt, StoreError
+from storage.journal_replay import JournalLock, segments
+from storage.journal_segment import read_found
 from storage.maildir import mailbox_dir
 from storage.quota import Limit, Quota
 from storage.spool import Spool
@@ -49,6 +51,7 @@ def verify(site: Site, address: str | None, *, repair: bool) -> Iterator[Found]:
     if address is None:
         yield from _strays(site, {mailbox_dir(site.mail_root, entry.address) for entry in known})
         yield from _spool(site)
+        yield from _journals(site)
 
 
 def _mailboxes(site: Site, address: str | None) -> list[MailboxEntry]:
@@ -93,6 +96,30 @@ def _spool(site: Site) -> Iterator[Found]:
                 spool.open_letter(entry_id)
             except StoreError as error:
                 yield Found("", os.path.join(site.queue_dir, entry_id), "spool", str(error))
+
+
+def _journals(site: Site) -> Iterator[Found]:
+    """Journals with letters in them that no process has: the next start replays them."""
+    for journal, paths in segments(site.journal_dir).items():
+        lock = JournalLock.take(site.journal_dir, journal)
+        if lock is None:
+            continue
+        try:
+            for path in paths:
+                yield from _segment(path)
+        finally:
+            lock.release()
+
+
+def _segment(path: str) -> Iterator[Found]:
+    try:
+        found = read_found(path)
+    except Corrupt as error:
+        yield Found("", path, "journal", f"{error}; the next start makes a new one")
+        return
+    if found.records:
+        text = f"{found.records} letters await the replay that the next start makes; their files may not be whole yet"
+        yield Found("", path, "journal", text)
 
 
 def reindex(site: Site, address: str | None) -> int:

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from bdmta.errors import UsageError
 from bdmta.traffic.compose import base64_lines
@@ -25,6 +26,8 @@ class Hostile:
     what: str
     octets: bytes
     expect: Expect
+    needs_utf8: bool = False
+    """Its header is RFC 6532: it is sent with SMTPUTF8."""
 
 
 def _letter(sender: str, to: str, name: str, octets: bytes, kind: str = "application/octet-stream") -> bytes:
@@ -79,8 +82,9 @@ def generate(draw: Random, sender: str, to: str) -> Hostile:
 def read_folder(folder: str) -> tuple[Hostile, ...]:
     """The letters of a folder, *.eml, as they are (a file of bare LF is sent with CRLF). Raises UsageError.
 
-    A `manifest.json` with `{"messages": [{"file", "expected": {"verdict"}}]}` tells what must become of each: `accept`,
-    `reject`, anything else and no manifest: either, as long as the server keeps to what it answered.
+    A `manifest.json` with `{"messages": [{"file", "expected": {"verdict"}}]}` tells what must become of each: `accept`
+    (unchanged), `reject`, anything else and no manifest: either, as long as the server keeps to what it answered.
+    `"smtputf8": true` beside the verdict: it is sent so.
     """
     found = tuple(_read(folder))
     if not found:
@@ -91,7 +95,7 @@ def read_folder(folder: str) -> tuple[Hostile, ...]:
 def _read(folder: str) -> Iterator[Hostile]:
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(".eml"))
-        verdicts = _manifest(os.path.join(folder, "manifest.json"))
+        expected = _manifest(os.path.join(folder, "manifest.json"))
         for name in names:
             path = os.path.join(folder, name)
             if os.path.getsize(path) > _MAX_FILE_OCTETS:
@@ -100,17 +104,20 @@ def _read(folder: str) -> Iterator[Hostile]:
                 octets = file.read()
             if b"\r\n" not in octets:
                 octets = octets.replace(b"\n", b"\r\n")
-            verdict = verdicts.get(name, "")
-            yield Hostile(name, octets, {"reject": Expect.REFUSE, "accept": Expect.ACCEPT}.get(verdict, Expect.ANY))
+            if not octets.endswith(b"\r\n"):  # the last line of a letter ends before the dot (RFC 5321 §4.5.2)
+                octets += b"\r\n"
+            told = expected.get(name, {})
+            expect = {"reject": Expect.REFUSE, "accept": Expect.ACCEPT}.get(told.get("verdict", ""), Expect.ANY)
+            yield Hostile(name, octets, expect, bool(told.get("smtputf8")))
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error
 
 
-def _manifest(path: str) -> dict[str, str]:
+def _manifest(path: str) -> dict[str, dict[str, Any]]:
     if not os.path.exists(path):
         return {}
     try:
         with open(path, encoding="utf-8") as file:
-            return {entry["file"]: entry["expected"]["verdict"] for entry in json.load(file)["messages"]}
+            return {entry["file"]: dict(entry["expected"]) for entry in json.load(file)["messages"]}
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path}: not a manifest of letters and verdicts ({error!r})") from error

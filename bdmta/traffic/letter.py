@@ -35,6 +35,8 @@ class Letter:
     expect: Expect = Expect.ACCEPT
     what: str = ""
     """Which of the hostile kinds it is, or the file that it was taken from."""
+    needs_utf8: bool = False
+    """Sent with SMTPUTF8 (RFC 6531)."""
 
 
 def id_line(label: str, number: int) -> bytes:

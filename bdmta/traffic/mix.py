@@ -131,7 +131,7 @@ class Mix:
         else:
             found = generate(draw, sender, to)
         octets = id_line(self.label, number) + found.octets
-        return Letter(number, "hostile", sender, (to,), octets, None, found.expect, found.what)
+        return Letter(number, "hostile", sender, (to,), octets, None, found.expect, found.what, found.needs_utf8)
 
 
 def _outside(kind: str, draw: Random) -> str:

@@ -208,7 +208,7 @@ class _Sender:
         except WireError as error:
             return Answer(0, str(error))
         self._count += 1
-        answer = await self._client.send(letter.sender, letter.recipients, letter.octets)
+        answer = await self._client.send(letter.sender, letter.recipients, letter.octets, utf8=letter.needs_utf8)
         if answer.code in (0, 421):
             await self.close()
         return answer

@@ -75,12 +75,12 @@ class SmtpClient:
             if line[3:4] != "-":
                 return int(line[:3]), "\n".join(lines)
 
-    async def send(self, sender: str, recipients: Sequence[str], octets: bytes) -> Answer:
+    async def send(self, sender: str, recipients: Sequence[str], octets: bytes, *, utf8: bool = False) -> Answer:
         """One transaction. What breaks it is told in the answer, after which the connection is of no more use."""
         is_handed_over = False
         taken: list[tuple[str, int]] = []
         try:
-            code, text = await self._open_transaction(sender, recipients, taken)
+            code, text = await self._open_transaction(sender, recipients, taken, utf8)
             if code != 354:
                 return Answer(code, text, tuple(taken))
             body = b"." + octets if octets.startswith(b".") else octets
@@ -93,10 +93,11 @@ class SmtpClient:
             return Answer(0, str(error), tuple(taken), is_handed_over)
 
     async def _open_transaction(
-        self, sender: str, recipients: Sequence[str], taken: list[tuple[str, int]]
+        self, sender: str, recipients: Sequence[str], taken: list[tuple[str, int]], utf8: bool
     ) -> tuple[int, str]:
         """MAIL, RCPT and DATA, sent together where the server takes that (RFC 2920). The reply that ends it, or 354."""
         body = " BODY=8BITMIME" if "8BITMIME" in self._offers else ""
+        body += " SMTPUTF8" if utf8 and "SMTPUTF8" in self._offers else ""
         commands = [f"MAIL FROM:<{sender}>{body}", *(f"RCPT TO:<{one}>" for one in recipients), "DATA"]
         is_pipelined = "PIPELINING" in self._offers
         if is_pipelined:

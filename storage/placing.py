@@ -154,9 +154,12 @@ class Naming:
             self._named.append(path)
 
     def _link(self, file: HeldFd, path: str) -> None:
-        """From the first name on by that: shorter than by way of /proc."""
+        """From the first name on by that: shorter than by way of /proc. A reader may have taken it to `cur` meanwhile."""
         if self._named:
-            os.link(self._named[0], path)
+            try:
+                os.link(self._named[0], path)
+            except FileNotFoundError:
+                file.link(path)
         else:
             file.link(path)
 

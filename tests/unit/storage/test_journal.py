@@ -316,3 +316,27 @@ def test_the_door_takes_either_way(site: str) -> None:
     assert new(site, "a") == sorted(names)
     assert sum("J0x" in name for name in names) == 50
     assert list(waiting(f"{site}/journal")) == []
+
+
+def test_a_reader_that_takes_the_first_name_before_the_last_is_given(
+    site: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by synthetic traffic: a letter to several was answered 451, since the next name was made of the first."""
+    names = [f"m{number}" for number in range(6)]
+    for name in names:
+        create_mailbox(box(site, name))
+    give, taken = os.link, []
+
+    def link(source: str, target: Any, **more: Any) -> None:
+        give(source, target, **more)
+        if not taken:
+            taken.append(str(target).replace("/new/", "/cur/") + ":2,S")
+            os.rename(target, taken[0])
+
+    monkeypatch.setattr(os, "link", link)
+    journal = opened(site)
+    placement = put(journal, site, "to six", *names)
+    assert placement.error is None
+    assert os.path.exists(taken[0])
+    assert [len(new(site, name)) for name in names] == [0, 1, 1, 1, 1, 1]
+    journal.close()

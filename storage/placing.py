@@ -154,7 +154,7 @@ class Naming:
             self._named.append(path)
 
     def _link(self, file: HeldFd, path: str) -> None:
-        """From the first name on by that: shorter than by way of /proc. A reader may have taken it to `cur` meanwhile."""
+        """From the first name on by that, shorter than by way of /proc; a reader may have taken it to `cur` already."""
         if self._named:
             try:
                 os.link(self._named[0], path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import plistlib
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from xml.parsers import expat
@@ -75,7 +74,7 @@ def asked_by_outlook(body: bytes) -> str:
     A document type is refused, so no entity is ever expanded; depth and number of elements are bounded.
     """
     found = _Texts()
-    parser = expat.ParserCreate(namespace_separator=" ")
+    parser = expat.ParserCreate("utf-8", " ")  # whatever the document says of itself
     parser.StartDoctypeDeclHandler = found.refuse
     parser.EntityDeclHandler = found.refuse
     parser.ExternalEntityRefHandler = found.refuse
@@ -84,7 +83,7 @@ def asked_by_outlook(body: bytes) -> str:
     parser.CharacterDataHandler = found.text
     try:
         parser.Parse(body, True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:
         raise NotAsked(f"not XML: {error}") from None
     address = found.texts.get("EMailAddress", "").strip()
     if found.root not in _REQUEST_SCHEMAS or not address or len(address) > 320 or "@" not in address:
@@ -177,8 +176,3 @@ def apple(offer: Offer, address: str) -> bytes:
         "PayloadDescription": "Hộp thư công vụ. Máy sẽ hỏi mật khẩu.", "PayloadRemovalDisallowed": False,
     }  # fmt: skip
     return plistlib.dumps(profile)
-
-
-def shown(offer: Offer) -> Sequence[Connection]:
-    """What a person types in, the safest first."""
-    return offer.found

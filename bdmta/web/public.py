@@ -52,9 +52,7 @@ async def static(request: Request) -> Response:
 async def connection(request: Request) -> Response:
     """GET /connection: what to type into a mail program (Điều 15)."""
     house, session = house_of(request), current(request)
-    return page(
-        request, "connection.html.j2", found=clients.shown(house.offer), address=session.address if session else ""
-    )
+    return page(request, "connection.html.j2", found=house.offer.found, address=session.address if session else "")
 
 
 async def thunderbird(request: Request) -> Response:

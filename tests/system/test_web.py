@@ -400,3 +400,40 @@ def test_what_strangers_send_is_answered_and_harms_nobody(site, octets):
     assert said == b"" or (said.startswith(b"HTTP/1.1 ") and b" 500 " not in said[:20] and b"root:" not in said)
     assert Browser(site, tls=False).get("/").status == 200
     assert "page failed" not in site.log()
+
+
+def test_one_address_holds_so_many_connections(site):
+    """More are closed at once; those of others, and this one's later, are served."""
+    held = [socket.create_connection(("127.0.0.1", site.port("web")), 30) for _ in range(40)]
+    try:
+        closed = 0
+        for raw in held:
+            raw.settimeout(0.5)
+            try:
+                closed += raw.recv(1) == b""
+            except TimeoutError:
+                continue
+            except ConnectionResetError:
+                closed += 1
+        assert 10 <= closed < 40
+    finally:
+        for raw in held:
+            raw.close()
+    site.wait_for(lambda: _is_served(site))
+
+
+def _is_served(site):
+    try:
+        return Browser(site, tls=False).get("/").status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.slow
+def test_a_body_that_trickles_in_is_ended(site):
+    with socket.create_connection(("127.0.0.1", site.port("web")), 40) as raw:
+        raw.sendall(
+            b"POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            b"Content-Length: 100\r\n\r\na"
+        )
+        assert b" 408 " in raw.recv(100)

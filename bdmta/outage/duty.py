@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from storage.facts import FactWriter
 from storage.files import free_octets
 
 _ROUND_S = 1.0
+_NICE = 15
 _MONTHS_EVERY_S = 600.0
 InTurn = Callable[..., Awaitable[Any]]
 
@@ -51,7 +53,7 @@ class OutageDuty:
         self._tasks = Tasks(log)
         self._parent = os.getppid()
         self._busy: set[str] = set()
-        self._executor = ThreadPoolExecutor(len(self._channels), thread_name_prefix="announce")
+        self._executor = ThreadPoolExecutor(len(self._channels), thread_name_prefix="announce", initializer=_step_back)
         self._heart = Heart(site.outage_dir, clock, site.config.services)
         self._facts = FactWriter(site.facts_dir, clock, "outage")
         self._found = {  # service -> the notice that the heartbeat made of its being away
@@ -187,6 +189,11 @@ class OutageDuty:
         write_files(
             self._means.page_folder, picture_of(self._means.folder, self._clock.now()), self._means.texts, self._site
         )
+
+
+def _step_back() -> None:
+    """Have this thread, and what it starts (typst, rsync), come after the letters that arrive meanwhile."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _moment(at: float) -> datetime:

@@ -7,7 +7,6 @@ the receipt is on record. One that is there is gone on with; without one, and wi
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +25,6 @@ from storage.spool import EntryLock, QueueEntry, Spool
 from storage.spool_entry import Target
 
 BATCH_COUNT = 5000
-_NICE = 10  # of the thread: letters that come in meanwhile go first
 _PAUSE_S = 0.02
 _TRIES = 3
 
@@ -46,7 +44,6 @@ class Letters:
 
     def deliver(self, job: Job) -> str:
         """How many mailboxes have it. Raises ChannelError when some could not be reached, and goes on with those."""
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         try:
             lock, is_resumed = self._take(job)
             with lock:

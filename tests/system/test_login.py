@@ -1,6 +1,7 @@
 """Who may hand in letters: AUTH under TLS only, waits after wrong passwords, STARTTLS that cannot be injected into."""
 
 import base64
+import socket
 import time
 
 import pytest
@@ -93,6 +94,27 @@ def test_wrong_passwords_make_the_next_answer_wait_over_all_edges(pair):
         started = time.monotonic()
         assert wire.login("cho", "Mat-khau-2040").code == 235
         assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("listener", ["imaps", "pop3s"])
+def test_wrong_passwords_by_smtp_make_imap_and_pop3_wait(pair, listener):
+    """One count for all protocols and edges: the fourth wrong password is answered after a second at the earliest."""
+    office(pair, "mailbox_add", address=here(f"cho.{listener}"), name="Chờ", password="Mat-khau-2040")
+    for _ in range(3):
+        with Wire(pair, "submissions") as wire:
+            assert wire.login(f"cho.{listener}", "sai").code == 535
+    with socket.create_connection(("localhost", pair.port(listener)), 30) as raw:
+        with pair.tls().wrap_socket(raw, server_hostname="localhost") as sock:
+            lines = sock.makefile("rwb")
+            lines.readline()
+            started = time.monotonic()
+            if listener == "imaps":
+                lines.write(f"a LOGIN {here(f'cho.{listener}')} sai\r\n".encode())
+            else:
+                lines.write(f"USER {here(f'cho.{listener}')}\r\nPASS sai\r\n".encode())
+            lines.flush()
+            answers = [lines.readline() for _ in range(1 if listener == "imaps" else 2)]
+    assert b"AUTH" in answers[-1] and time.monotonic() - started > 0.9
 
 
 @pytest.mark.parametrize("listener", ["smtp", "submission"])

@@ -16,6 +16,7 @@ from storage.directory_agencies import Agencies
 from storage.directory_change import Change
 from storage.directory_names import holder
 from storage.directory_publish import publish
+from storage.directory_requests import Requests
 from storage.directory_rows import Alias, AppPassword, Group, Mailbox, Retired
 from storage.errors import NotFound
 from storage.schema import WriterLock, open_reader, open_writer, transaction
@@ -89,6 +90,11 @@ class Directory:
     def agencies(self) -> Agencies:
         """The agencies, and who has which name beside them (Điều 5)."""
         return Agencies(self._database.conn)
+
+    @property
+    def requests(self) -> Requests:
+        """What was asked for, and what became of it (Điều 7)."""
+        return Requests(self._database.conn)
 
     def domains(self) -> tuple[str, ...]:
         """The local domains; the first is the primary (Điều 5.1)."""

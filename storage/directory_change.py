@@ -13,6 +13,8 @@ from storage import audit
 from storage import directory_names as names
 from storage.clock import Clock
 from storage.directory_agencies import AgencyChange, refuse_agency_name
+from storage.directory_moving import Moves
+from storage.directory_requests import RequestChange
 from storage.directory_rows import KINDS, SCOPES, Mailbox, Status
 from storage.errors import Conflict, Invalid, NotFound
 
@@ -33,6 +35,8 @@ class Change:
         self._head = audit.head(conn)
         self.count = 0  # acts so far
         self.agencies = AgencyChange(conn, self._at, self._note)
+        self.requests = RequestChange(conn, self._at, actor, self._note)
+        self.moves = Moves(conn, self._at, self._note)
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -135,12 +139,15 @@ class Change:
         self._conn.execute(f"DELETE FROM app_passwords WHERE {where}", values)  # noqa: S608 - own text
         return {"devices": gone[:100]} if gone else {}
 
-    def add_alias(self, address: str, targets: Sequence[str]) -> None:
-        """Make `address` lead to `targets`. Loops are refused, and targets here that name nothing."""
+    def add_alias(self, address: str, targets: Sequence[str], *, until: str = "") -> None:
+        """Make `address` lead to `targets`. Loops are refused, and targets here that name nothing.
+
+        `until`: when its time is over (ISO 8601 in UTC); empty: it stays.
+        """
         if not targets:
             raise Invalid(f"{address}: an alias needs at least one target")
         names.claim(self._conn, address, "alias", self._at)
-        self._insert("aliases", {"address": address, "created_at": self._at})
+        self._insert("aliases", {"address": address, "created_at": self._at, "until": until})
         self._add_targets(address, targets)
         self._note("alias.add", address, after={"targets": list(targets)[:20], "count": len(targets)})
 

@@ -44,11 +44,12 @@ class Mailbox:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alias:
-    """Another address of the same mailbox, or one that leads to several, or outside."""
+    """Another address of the same mailbox, or one that leads to several, or outside. `until`: empty, it stays."""
 
     address: str
     targets: tuple[str, ...]
     created_at: str = ""
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

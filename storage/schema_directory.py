@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from storage.audit import chain_existing
 from storage.schema import Layout
+from storage.schema_requests import REQUEST_TABLES
 
 _LAYOUT_1 = """
 CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), generation INTEGER NOT NULL) STRICT;
@@ -123,7 +124,7 @@ CREATE INDEX app_passwords_holder ON app_passwords (holder) WHERE holder <> '';
 CREATE TABLE logins_seen (id INTEGER PRIMARY KEY CHECK (id = 1), fact INTEGER NOT NULL) STRICT;
 """
 
-DIRECTORY_LAYOUTS: tuple[Layout, ...] = (_LAYOUT_1, _LAYOUT_2, chain_existing, _APP_PASSWORDS)
+DIRECTORY_LAYOUTS: tuple[Layout, ...] = (_LAYOUT_1, _LAYOUT_2, chain_existing, _APP_PASSWORDS, REQUEST_TABLES)
 
 SNAPSHOT_LAYOUT = 2
 SNAPSHOT_TABLES = """

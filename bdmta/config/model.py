@@ -6,7 +6,7 @@ from functools import cached_property
 
 from pydantic import Field, model_validator
 
-from bdmta.config import schema, schema_audit, schema_backup, schema_outage, schema_web
+from bdmta.config import schema, schema_audit, schema_backup, schema_outage, schema_requests, schema_web
 from bdmta.config.listeners import STANDARD_PORTS, ListenerConfig, clash
 from bdmta.config.values import IPNetwork, Table, parse_network
 
@@ -39,6 +39,7 @@ class Config(Table):
     addressbook: schema_web.AddressBook = Field(default_factory=schema_web.AddressBook)
     outage: schema_outage.Outage = Field(default_factory=schema_outage.Outage)
     backup: schema_backup.Backup = Field(default_factory=schema_backup.Backup)
+    requests: schema_requests.Requests = Field(default_factory=schema_requests.Requests)
     log: schema.Log = Field(default_factory=schema.Log)
 
     @property
@@ -120,6 +121,8 @@ class Config(Table):
         for domain in domains:
             if domains.count(domain) > 1:
                 raise ValueError(f"[mail] domains: {domain!r} is listed twice")
+        if self.requests.address and self.requests.address.rpartition("@")[2] not in domains:
+            raise ValueError(f"[requests] address: {self.requests.address} is not in one of [mail] domains")
         if self.mail.postmaster and self.mail.postmaster.rpartition("@")[2] not in domains:
             raise ValueError(f"[mail] postmaster: {self.mail.postmaster} is not in one of [mail] domains")
         if self.outage.webhook and not self.outage.webhook_secret:

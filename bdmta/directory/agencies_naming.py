@@ -34,7 +34,7 @@ def naming_propose(
     if made.local_part is not None:
         now = service.clock.now().isoformat(timespec="seconds")
         found = agencies.namesakes(made.local_part, where, now)
-    held = {one.address.partition("@")[0]: _held(one) for one in found}
+    held = {one.address.partition("@")[0]: held_of(one) for one in found}
 
     def holder(local: str) -> Held | None:
         agency = agencies.find(local)
@@ -58,7 +58,8 @@ def _domain(service: DirectoryService, domain: str | None) -> str:
     return domain.lower() if domain else known[0]
 
 
-def _held(one: Namesake) -> Held:
+def held_of(one: Namesake) -> Held:
+    """What holds an address, as naming sees it."""
     who = {"retired": f"đến {one.label}", "group": f"nhóm {one.label}", "alias": "bí danh"}.get(one.kind, one.label)
     return Held(local_part=one.address.partition("@")[0], who=who, rank=one.rank, kind=one.kind)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from bdmta.address import AddressError, is_mailbox_local, parse_address
 from bdmta.clock import Clock
+from bdmta.config.schema_requests import Requests
 from bdmta.directory.passwords import Passwords, load_key
 from bdmta.errors import UsageError
 from storage.directory import Directory
@@ -47,6 +48,7 @@ class DirectoryService:
     quota_letters: tuple[int, int] = (0, 0)
     ledger: Ledger | None = None
     outages: OutageBook | None = None
+    requests: Requests = field(default_factory=Requests)
     facts_dir: str = ""
     queue_dir: str = ""
     quarantine_dir: str = ""
@@ -79,8 +81,8 @@ class DirectoryService:
             mail_root=site.mail_root, postmaster=config.postmaster, timezone=config.clock.timezone,
             quota_octets=(quota.person_octets, quota.agency_octets),
             quota_letters=(quota.person_letters, quota.agency_letters),
-            ledger=ledger, outages=outages, facts_dir=site.facts_dir, queue_dir=site.queue_dir,
-            quarantine_dir=site.quarantine_dir, actor=actor,
+            requests=config.requests, ledger=ledger, outages=outages, facts_dir=site.facts_dir,
+            queue_dir=site.queue_dir, quarantine_dir=site.quarantine_dir, actor=actor,
         )  # fmt: skip
 
     def close(self) -> None:

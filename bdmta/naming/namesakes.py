@@ -29,12 +29,16 @@ class Held:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
-    """One who asks for an address: the proposal from the name, rank, when it was registered (sortable), extension."""
+    """One who asks for an address: the proposal from the name, rank, when it was registered (sortable), extension.
+
+    `names`: the words of the name, to make an extension of when none was given.
+    """
 
     proposal: Proposal
     rank: int | None = None
     registered: str = ""
     extension: str = ""
+    names: tuple[str, ...] = ()
 
 
 def extension_fault(extension: str, agencies: Container[str]) -> tuple[str, str] | None:
@@ -168,7 +172,7 @@ def allocate(requests: Sequence[Pending], taken: Mapping[str, Held], agencies: C
     answers: dict[int, Proposal] = {}
     for number in sorted(range(len(requests)), key=lambda number: _precedence(requests[number], number)):
         one = requests[number]
-        answer = answers[number] = place(one, held.get, agencies)
+        answer = answers[number] = place(one, held.get, agencies, names=one.names)
         if answer.local_part is not None and answer.status != "error":
             held[answer.local_part] = Held(local_part=answer.local_part, rank=one.rank, who="yêu cầu xếp trước")
     return [answers[number] for number in range(len(requests))]

@@ -15,6 +15,8 @@ from bdmta.outage import calls as outage_calls  # noqa: F401 - enters its own ca
 from bdmta.outage.book import OutageBook
 from bdmta.queue import calls as queue_calls  # noqa: F401 - enters its own calls
 from bdmta.queue import calls_forwarding  # noqa: F401 - enters its own calls
+from bdmta.requests import calls as request_calls  # noqa: F401 - enters its own calls
+from bdmta.requests import calls_doing, calls_intake  # noqa: F401 - enter their own calls
 from bdmta.site import Site
 from storage.errors import StoreError
 

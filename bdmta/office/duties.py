@@ -15,6 +15,7 @@ from bdmta.clock import Clock
 from bdmta.mailauth.daily import send_daily
 from bdmta.office import backups, errand
 from bdmta.office.timetable import Duty, Trigger
+from bdmta.requests import duties as request_duties
 from bdmta.site import Site
 
 
@@ -62,6 +63,9 @@ def duties(desk: Desk) -> list[Duty]:
     found = [Duty("quarantine-digest", desk.at(hour=config.quarantine.digest_hour), digest)]
     collect = partial(desk.errand, "dmarc", "collect")
     found.append(Duty("dmarc-collect", desk.at(minute="*/15"), collect, jitter_s=60))
+    found.append(Duty("requests", desk.at(minute="*"), partial(request_duties.look, desk.ask, desk.errand)))
+    ended = partial(desk.ask, "request_aliases_end")
+    found.append(Duty("aliases-end", desk.at(hour=3, minute=30), ended))
     if config.dmarc.reports and config.dns.servers:
         # An hour into the day (UTC), when the facts of the day before have come in.
         send = partial(send_daily, desk.site, desk.clock, desk.log)

@@ -63,6 +63,8 @@ def _configuration(wish: Wish) -> str:
         "listen": {"addresses": list(wish.addresses), "base_port": wish.base_port},
         "mail": {"domains": list(wish.domains), "root": "mail", "postmaster": f"postmaster@{wish.domains[0]}"},
     }
+    if wish.is_demo:
+        values["requests"] = {"address": f"yeucau@{wish.domains[0]}"}
     return render_toml(values)
 
 

@@ -49,6 +49,7 @@ _HOLDERS = (
     Holder("sonv", "Sở Nội vụ", "agency", "sonv", paper_address="Tháp A, Trung tâm Hành chính"),
     Holder("ubnddian", "Ủy ban nhân dân thị xã Dĩ An", "agency", "ubnddian", "district"),
     Holder("tttt", "Trung tâm Thông tin điện tử", "agency", "tttt", "unit", "sotttt"),
+    Holder("yeucau", "Tiếp nhận yêu cầu về hộp thư", "agency", "tttt"),
     Holder("minhnv", "Nguyễn Văn Minh", "person", "sotttt"),
     Holder("minhnv.dian", "Nguyễn Văn Minh", "person", "ubnddian"),  # Điều 5.4: a namesake takes an extension
     Holder("khaintm", "Nguyễn Thị Minh Khai", "person", "sonv"),

@@ -39,7 +39,7 @@ def request_new(
     if not request.requester:
         raise UsageError("who asks? give the official mailbox, or on paper the agency's abbreviation")
     number = enter(service, request, override=override)
-    return request_show(service, number=number)
+    return shown(service, number)
 
 
 def enter(
@@ -105,6 +105,11 @@ def request_list(
 @call
 def request_show(service: DirectoryService, *, number: str) -> Json:
     """One request with its thread and history, its notices, and the address that is proposed."""
+    return shown(service, number)
+
+
+def shown(service: DirectoryService, number: str) -> Json:
+    """What `request_show` answers."""
     request = service.directory.requests.get(number)
     events = [{**e, "at": service.local_time(e["at"])} for e in service.directory.requests.events(request.id)]
     told = [
@@ -155,7 +160,7 @@ def request_note(service: DirectoryService, *, number: str, text: str, internal:
                 change.requests.set(number, "question", text)
             change.requests.tell(number, to_asker(service, request, "question", texts.question(request, text)))
     send_notices(service)
-    return request_show(service, number=number)
+    return shown(service, number)
 
 
 @call
@@ -189,7 +194,7 @@ def request_edit(
             number, "edited", override, kind=made.kind, requester=made.requester, details=made.details,
             grounds=made.grounds, state=state, role=found.role if found else "",
         )  # fmt: skip
-    return request_show(service, number=number)
+    return shown(service, number)
 
 
 @call
@@ -209,7 +214,7 @@ def request_approve(service: DirectoryService, *, number: str, address: str = ""
         subject = found.address if found is not None else ""
     with service.change() as change:
         change.requests.set(number, "approved", text, state="approved", subject=subject, approved_by=service.actor)
-    return request_show(service, number=number)
+    return shown(service, number)
 
 
 def _new_address(service: DirectoryService, request: Request, chosen: str) -> str:
@@ -247,7 +252,7 @@ def request_reject(service: DirectoryService, *, number: str, reason: str) -> Js
     """Decide against it; the requester and Sở Nội vụ are told why (Bước 3)."""
     request = service.directory.requests.get(number)
     if request.state == "rejected":
-        return request_show(service, number=number)
+        return shown(service, number)
     model.check_step(request, "rejected")
     if not reason.strip():
         raise UsageError(f"{number}: a refusal says why (Điều 7 Bước 3): --reason")
@@ -256,7 +261,7 @@ def request_reject(service: DirectoryService, *, number: str, reason: str) -> Js
         if request.requester:
             change.requests.tell(number, notices(service, request, "refusal", texts.refusal(request, reason)))
     send_notices(service)
-    return request_show(service, number=number)
+    return shown(service, number)
 
 
 def _iso_day(text: str) -> None:

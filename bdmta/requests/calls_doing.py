@@ -10,7 +10,7 @@ from bdmta.directory.registry import Json, call
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError, UsageError
 from bdmta.requests import model, texts
-from bdmta.requests.calls import request_show
+from bdmta.requests.calls import shown
 from bdmta.requests.carrying import carry
 from bdmta.requests.recipients import find, notices, target
 from bdmta.requests.sending import send_notices
@@ -73,7 +73,7 @@ def request_finish(service: DirectoryService, *, number: str, exported: str = ""
     """Directory, state and notices in one transaction; then what is left with files. Repeating changes nothing."""
     request = service.directory.requests.get(number)
     if request.state == "done":
-        return request_settle(service, number=number)
+        return _settle(service, number)
     if request.state != "working":
         raise UsageError(f"{number}: is {request.state}; `bdmta request done {number}` carries an approved one out")
     if "new_address" in request.details:  # before the directory says so: a delivery must not make the new folder first
@@ -88,7 +88,7 @@ def request_finish(service: DirectoryService, *, number: str, exported: str = ""
     except (BdmtaError, StoreError) as error:
         _undo(service, number, str(error))
         raise
-    return request_settle(service, number=number)
+    return _settle(service, number)
 
 
 def _undo(service: DirectoryService, number: str, why: str) -> None:
@@ -106,6 +106,10 @@ def _undo(service: DirectoryService, number: str, why: str) -> None:
 @call
 def request_settle(service: DirectoryService, *, number: str) -> Json:
     """What the office itself has left to do: folders, settings, letters to whom it concerns. Repeat it at will."""
+    return _settle(service, number)
+
+
+def _settle(service: DirectoryService, number: str) -> Json:
     request = service.directory.requests.get(number)
     left: list[list[Any]] = []
     for what, *about in request.work:
@@ -121,7 +125,7 @@ def request_settle(service: DirectoryService, *, number: str) -> Json:
             change.requests.set(number, "settled", work=left)
     service.publish()
     send_notices(service)
-    return request_show(service, number=number)
+    return shown(service, number)
 
 
 def _move_forwarding(service: DirectoryService, old: str, new: str) -> None:

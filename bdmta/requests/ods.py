@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from itertools import islice
 
 import bdmta
@@ -16,6 +17,7 @@ from bdmta.examine.confine import Limits, confine
 ROW_COUNT_MAX = 200
 COLUMN_COUNT_MAX = 40
 CELL_MAX = 2000
+EXPANDED_OCTETS_MAX = 32 << 20
 SECONDS = 20.0
 _LIMITS = Limits(memory_octets=768 << 20, cpu_s=10)
 
@@ -44,6 +46,9 @@ def read_ods(octets: bytes, *, timeout_s: float = SECONDS) -> list[list[str]]:
 def _rows(octets: bytes) -> list[list[str]]:
     from odfdo import Document, Table
 
+    with zipfile.ZipFile(io.BytesIO(octets)) as entries:
+        if sum(entry.file_size for entry in entries.infolist()) > EXPANDED_OCTETS_MAX:
+            raise OdsError("it expands too far")
     table = Document(io.BytesIO(octets)).body.get_element("//table:table")
     if not isinstance(table, Table):
         return []

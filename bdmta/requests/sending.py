@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from bdmta.directory.service import DirectoryService
 from bdmta.message.write import compose_text, date
-from bdmta.office.quarantine import commit
+from bdmta.office.letters import commit
 from storage.commit import Delivery, Target
 from storage.directory_requests import RequestNotice
 from storage.facts import FactWriter

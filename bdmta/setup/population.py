@@ -73,7 +73,7 @@ def _mailbox(config: Config, address: str, name: str, kind: str, agency: str, pa
 def _connect(change: Change, domain: str, people: People) -> None:
     """Agencies with their abbreviations, aliases, groups, clerks; all of it stands in the address book (Điều 6)."""
     for holder in people.holders:
-        if holder.kind == "agency":
+        if holder.kind == "agency" and holder.local == holder.agency:
             change.agencies.add(
                 Agency(identifier=holder.local, name=holder.name, level=holder.level, parent=holder.parent or None,
                        paper_address=holder.paper_address, published=True)

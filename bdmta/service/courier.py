@@ -42,7 +42,8 @@ from storage.spool import Spool
 
 _EVERY_S = 15.0
 _THREADS = 8
-_LOAD_BATCH = 500
+_LOAD_BATCH = 200
+_LOADS = 6
 
 
 class Courier:
@@ -164,9 +165,12 @@ class Courier:
         ids = await self._off_loop(self.spool.list)
         known = self.dispatcher.known()
         fresh = [entry_id for entry_id in ids if entry_id not in known]
-        for at in range(0, len(fresh), _LOAD_BATCH):
-            for entry in await self._off_loop(self._load, fresh[at : at + _LOAD_BATCH]):
-                self.dispatcher.learn(entry)
+        parts = [fresh[at : at + _LOAD_BATCH] for at in range(0, len(fresh), _LOAD_BATCH)]
+        for at in range(0, len(parts), _LOADS):  # several at once: after a restart the files are on the disk alone
+            for entries in await asyncio.gather(*(self._off_loop(self._load, ids) for ids in parts[at : at + _LOADS])):
+                for entry in entries:
+                    self.dispatcher.learn(entry)
+                await asyncio.sleep(0)
         for entry_id in known.difference(ids):
             self.dispatcher.forget(entry_id)
 

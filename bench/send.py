@@ -247,7 +247,7 @@ def main(words: Sequence[str], say: Say) -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench send", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--port", type=int, default=31025)
-    parser.add_argument("--only", default="", help="the loads whose label has this in it")
+    parser.add_argument("--only", default="", help="a pattern: the loads whose label has it")
     parser.add_argument("--letters", type=int, default=LETTERS, help="of each turn; RESULTS.md gets 5,000 only")
     parser.add_argument("--turns", type=Path, help="a file to which turns are added; the table is of all in it")
     asked = parser.parse_args(words)
@@ -266,7 +266,15 @@ def main(words: Sequence[str], say: Say) -> None:
         say("unsigned letters leave as they are, signed ones with a DKIM-Signature")
         sink = Sink(sink_port, top)
         turns = asked.turns or top / "turns.tsv"
-        race(senders, sink, [ld for ld in LOADS if asked.only in ld.label], asked.rounds, asked.letters, turns, say)
+        race(
+            senders,
+            sink,
+            [ld for ld in LOADS if re.search(asked.only, ld.label)],
+            asked.rounds,
+            asked.letters,
+            turns,
+            say,
+        )
         say(text := table(read(turns)))
         if asked.letters == LETTERS:
             results.write("send", text, "Postfix", "opendkim")

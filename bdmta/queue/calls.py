@@ -24,9 +24,9 @@ _SHOWN_RECIPIENTS = 1000
 
 
 def shown(entry: QueueEntry, timezone: str) -> Json:
-    """One entry as `queue list --json` has it; `last_reply` is the newest."""
+    """One entry as `queue list --json` has it; `last_reply` is the newest about those that wait."""
     waiting = [recipient for recipient in entry.recipients if is_waiting(recipient)]
-    tried = [recipient for recipient in entry.recipients if recipient.state.get("last_at")]
+    tried = [recipient for recipient in waiting or entry.recipients if recipient.state.get("last_at")]
     newest = max(tried, key=lambda recipient: float(recipient.state["last_at"]), default=None)
     at = min((next_at(recipient, entry) for recipient in waiting), default=None)
     return {

@@ -94,6 +94,9 @@ def test_an_operator_holds_releases_retries_and_drops(own_site, sink):
     assert site.run("queue", "show", row["id"], check=False).returncode == 1
     events = [(f["event"], f["recipient"]) for f in site.json("trace", row["id"])]
     assert events[0][0] == "accepted"
+    shown = site.run("trace", row["id"]).stdout
+    assert "complete: 1 sent, 1 dropped" in shown
+    assert [one["state"] for one in site.json("trace", row["id"], "--state")] == ["sent", "dropped"]
     assert {("sent", "a@there.example"), ("dropped", "b@nowhere.example")} <= set(events)
     assert site.stop() == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -31,6 +32,9 @@ def main() -> None:
     parser.add_argument("what", choices=CHOICES)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--port", type=int, default=31025)
+    parser.add_argument(
+        "--rows", type=Path, help="imap: count rounds of earlier runs in, from this file, and keep them"
+    )
     parser.add_argument("--warm", action="store_true", help="imap: without the cold rows, which take minutes")
     if sys.argv[1:2] == ["growth"]:
         from bench import growth as growing
@@ -99,6 +103,7 @@ def main() -> None:
 
 def reading(asked: argparse.Namespace, top: Path) -> None:
     """IMAP and POP3, beside Dovecot."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # the servers are stopped then too
     readers: list[Reader] = []
     try:
         readers += [BdmtaReader(top / "bdmta", asked.port), Dovecot(top / "dovecot", asked.port + 1000)]
@@ -107,7 +112,7 @@ def reading(asked: argparse.Namespace, top: Path) -> None:
                 reader.fill(number, imap.COUNT if number == 0 else 10, imap.OCTETS)
             reader.start()
         if asked.what == "imap":
-            rows = imap.race(readers, asked.rounds, say, cold=not asked.warm)
+            rows = imap.race(readers, asked.rounds, say, cold=not asked.warm, kept=asked.rows)
             results.RESULTS.with_name("imap.svg").write_text(reading_bars(rows))
             write("imap", imap.table(rows) + "\n\n![milliseconds](imap.svg)")
         elif asked.what == "pop3":

@@ -6,6 +6,7 @@ removed and the page cache dropped before each; LOGIN is apart.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -13,6 +14,7 @@ import statistics
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 
 from bench.boxes import letter
 from bench.readers import Reader
@@ -82,18 +84,35 @@ def seconds(call: Callable[[], object]) -> float:
     return time.monotonic() - start
 
 
-def race(readers: list[Reader], rounds: int, say: Say, *, cold: bool = True) -> Rows:
-    """Every row, `rounds` times, the servers in turn."""
+def race(readers: list[Reader], rounds: int, say: Say, *, cold: bool = True, kept: Path | None = None) -> Rows:
+    """Every row, `rounds` times, the servers in turn; together with the whole rounds that `kept` has, and kept there."""
     rows: Rows = defaultdict(lambda: defaultdict(list))
-    for number in range(rounds):
-        for offset in range(len(readers)):
-            reader = readers[(offset + number) % len(readers)]
-            turn: list[tuple[str, str, float]] = _cold(reader) if cold else []
-            turn += _warm(reader, number)
+    if kept is not None and kept.exists():
+        for name, state, reader_name, values in json.loads(kept.read_text()):
+            rows[name, state][reader_name] += values
+    done = max((len(values) for by_name in rows.values() for values in by_name.values()), default=0)
+    for number in range(done, done + rounds):
+        turns = [(reader, _turn(reader, number, cold=cold, say=say)) for reader in _in_turn(readers, number)]
+        for reader, turn in turns:
             for name, state, value in turn:
                 rows[name, state][reader.name].append(value)
-                say(f"round {number + 1} {reader.name:<8} {state:<4} {name:<40} {value * 1000:9.2f} ms")
+        if kept is not None:
+            flat = [(*key, name, values) for key, by_name in rows.items() for name, values in by_name.items()]
+            kept.write_text(json.dumps(flat))
     return rows
+
+
+def _in_turn(readers: list[Reader], number: int) -> list[Reader]:
+    """Who began last time comes last now."""
+    first = number % len(readers)
+    return readers[first:] + readers[:first]
+
+
+def _turn(reader: Reader, number: int, *, cold: bool, say: Say) -> list[tuple[str, str, float]]:
+    turn = (_cold(reader) if cold else []) + _warm(reader, number)
+    for name, state, value in turn:
+        say(f"round {number + 1} {reader.name:<8} {state:<4} {name:<40} {value * 1000:9.2f} ms")
+    return turn
 
 
 def _cold(reader: Reader) -> list[tuple[str, str, float]]:

@@ -105,12 +105,19 @@ def letter(domain: int) -> bytes:
 
 
 async def hand_in(door: Door, domains: Sequence[int]) -> None:
-    """One letter to each of `domains` in turn, over a few sessions, pipelined."""
+    """One letter to each of `domains` in turn, over a few sessions, pipelined.
+
+    The sessions come one after another: of a burst whichever process wakes first takes all, and the others stand idle.
+    """
     rest = iter(domains)
-    await asyncio.gather(*(_session(door, rest) for _ in range(_SESSIONS)))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_SESSIONS):
+            is_open = asyncio.Event()
+            group.create_task(_session(door, rest, is_open))
+            await is_open.wait()
 
 
-async def _session(door: Door, domains: Iterator[int]) -> None:
+async def _session(door: Door, domains: Iterator[int], is_open: asyncio.Event) -> None:
     context = None
     if door.login:
         context = ssl.create_default_context()
@@ -124,6 +131,7 @@ async def _session(door: Door, domains: Iterator[int]) -> None:
             raise SystemExit(f"port {door.port} said {line!r}, not {code!r}")
 
     await expect(b"220")
+    is_open.set()
     writer.write(b"EHLO bench.test\r\n")
     await expect(b"250")
     if door.login:

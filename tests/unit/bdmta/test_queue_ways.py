@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import os
 import random
 import ssl
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,7 @@ from bdmta.config.schema import Transport
 from bdmta.dns import TempFail
 from bdmta.errors import ConfigError
 from bdmta.queue.hops import NextHops, Tls, matches
+from bdmta.queue.link import _context
 from bdmta.queue.outcome import Outcome
 from bdmta.queue.schedule import Schedule
 from bdmta.setup.certificate import make_authority, make_server_certificate
@@ -190,6 +193,18 @@ def test_a_certificate_must_prove_the_name_where_that_is_asked(tmp_path, tls):
     other_name = Sink(tls=tls[0])
     send(tmp_path / "other", other_name, routes=["* = 127.0.0.1:{port} tls=verify"], ca_file=tls[1])
     assert len(other_name.letters) in (0, 1)  # by whether the certificate names the address
+
+
+def test_authorities_are_read_once_and_again_when_they_have_changed(tmp_path, tls):
+    path = tmp_path / "ca.pem"
+    path.write_bytes(Path(tls[1]).read_bytes())
+    first = _context(True, str(path))
+    assert (first.verify_mode, first.check_hostname) == (ssl.CERT_REQUIRED, True)
+    assert _context(True, str(path)) is first
+    os.utime(path, ns=(1, 1))
+    assert _context(True, str(path)) is not first
+    loose = _context(False, str(path))
+    assert (loose.verify_mode, loose) == (ssl.CERT_NONE, _context(False, ""))
 
 
 def test_a_login_for_a_smart_host_goes_over_tls_only(tmp_path, tls):

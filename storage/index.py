@@ -141,13 +141,14 @@ class Index:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=_BUSY_MS / 1000)
         try:
+            connection.execute("PRAGMA synchronous=OFF")  # while it is made: a torn one is made anew
             connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA wal_autocheckpoint=8192")  # a checkpoint waits for the disk: seldom
             connection.execute("PRAGMA cache_size=-1024")
             connection.execute("PRAGMA mmap_size=268435456")
             connection.execute("PRAGMA temp_store=MEMORY")
             self._prepare(connection)
+            connection.execute("PRAGMA synchronous=NORMAL")
         except BaseException:
             connection.close()
             raise

@@ -47,7 +47,7 @@ def serve(site: Site, workers: int | None = None) -> int:
     outages = OutageWatch(site.outage_dir, SystemClock())
     supervisor = Supervisor(
         site.config_path, sockets, protocols, roles, config.server.grace_s, log,
-        lambda protocol: outages.current().stand_in(protocol), page.run,
+        lambda protocol: outages.current().stand_in(protocol), page,
     )  # fmt: skip
     return asyncio.run(supervisor.run())
 
@@ -69,7 +69,7 @@ async def _all_in_one(site: Site, sockets: Any, web: Any, log: Any, page: PageKe
     await edge.start(sockets)
 
     def reload() -> None:
-        for part in (office, courier, edge):
+        for part in (office, courier, edge, page):
             part.reload()
 
     loop.add_signal_handler(signal.SIGHUP, reload)

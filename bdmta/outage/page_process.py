@@ -9,6 +9,7 @@ nothing of this applies.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import json
 import os
@@ -67,6 +68,7 @@ class PageKeeper:
         self._is_ours = site.config.outage.status_page == "serve"
         self._sockets: list[socket.socket] = []
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_complained = False
         if self._is_ours and page_pid(site) is None:
             self._bind()
 
@@ -74,8 +76,11 @@ class PageKeeper:
         try:
             self._sockets = bind_page(self._site)
         except BdmtaError as error:
-            self._log.error("no status page", reason=str(error))
+            if not self._has_complained:
+                self._log.error("no status page; tried again quietly", reason=str(error))
+            self._has_complained = True
             return False
+        self._has_complained = False
         return True
 
     async def run(self, stopping: asyncio.Event, was_well: Callable[[], bool]) -> None:
@@ -93,6 +98,13 @@ class PageKeeper:
                 continue
         if self._is_ours and (was_well() or self._process is not None):
             await asyncio.to_thread(self._end)
+
+    def reload(self) -> None:
+        """SIGHUP: the texts anew, in the page that runs, whoever started it."""
+        pid = page_pid(self._site) if self._is_ours else None
+        if pid is not None:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGHUP)
 
     def _keep(self) -> None:
         if self._process is not None and self._process.poll() is None:

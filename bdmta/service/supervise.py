@@ -12,10 +12,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bdmta.outage.page_process import PageKeeper
 from bdmta.service.privileges import sd_notify
 from bdmta.service.sockets import WEB
 from bdmta.service.stand_in import StandIn
@@ -43,12 +44,10 @@ class Supervisor:
     def __init__(
         self, config_path: str, sockets: Sequence[tuple[str, socket.socket]], protocols: Mapping[str, str],
         roles: Sequence[tuple[str, int]], grace_s: float, log: Any, announced: Callable[[str], bytes],
-        beside: Callable[[asyncio.Event, Callable[[], bool]], Coroutine[Any, Any, None]],
+        page: PageKeeper,
     ) -> None:  # fmt: skip
-        """`announced`: what a notice of an outage says, by protocol. `beside`: runs until the event, and then asks
-        whether all had been well.
-        """
-        self._beside = beside
+        """`announced`: what a notice of an outage says, by protocol."""
+        self._page = page
         self._config_path = config_path
         self._sockets = list(sockets)
         self._protocols = protocols
@@ -73,7 +72,7 @@ class Supervisor:
         for child in self._children:
             if child not in office:
                 await self._start(child)
-        beside = self._tasks.start(self._beside(self._stopping, lambda: self._announced), "status page")
+        beside = self._tasks.start(self._page.run(self._stopping, lambda: self._announced), "status page")
         await self._stopping.wait()
         status = await self._stop()
         await asyncio.wait([beside], timeout=self._grace_s)
@@ -161,6 +160,7 @@ class Supervisor:
         for child in self._children:
             if child.process is not None:
                 child.process.send_signal(signal.SIGHUP)
+        self._page.reload()
         sd_notify("READY=1")
 
     async def _stop(self) -> int:

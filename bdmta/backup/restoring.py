@@ -79,7 +79,7 @@ def restore_mailbox(
         placer = Placer(objects, progress)
         if in_place and not of_letters:
             _place_void(site, repository, chosen, placer, path, done)
-        elif not os.path.isdir(f"{path}/cur"):
+        if not os.path.isdir(f"{path}/cur"):  # also where a loss of power cut a restore off
             create_mailbox(path)
         left = [folder for folder in chosen.folders if folder.name not in done.uids_kept]
         if left:

@@ -13,13 +13,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from tests.faults import operations, operations_backup
 from tests.faults.case import Outcome, Site
 from tests.faults.journalled import JOURNALLED
-from tests.faults.operations import OPERATIONS, PLANTED, Operation
+from tests.faults.operations import PLANTED, Operation
 from tests.faults.shim import ERRORS, KILL, Fault, Shim, build, can_build, run_under
 
+OPERATIONS = (*operations.OPERATIONS, *JOURNALLED, *operations_backup.OPERATIONS)
 POWER = "loss of power"
-ALL = (*OPERATIONS, *JOURNALLED)
 
 
 def outcomes(site: Site, shim: Shim, fault: Fault | None, every: int) -> Iterator[tuple[str, Outcome]]:
@@ -65,10 +66,10 @@ def main() -> int:
             return 2
         with tempfile.TemporaryDirectory() as folder:
             return run_under(build(Path(folder)), "-m", "tests.faults", *sys.argv[1:]).returncode
-    known = {operation.name: operation for operation in (*ALL, *PLANTED)}
+    known = {operation.name: operation for operation in (*OPERATIONS, *PLANTED)}
     if unknown := set(arguments.operations) - set(known):
-        parser.error(f"{', '.join(unknown)}: no such operation; there are: {', '.join(o.name for o in ALL)}")
-    chosen = [known[name] for name in arguments.operations] or list(ALL)
+        parser.error(f"{', '.join(unknown)}: no such operation; there are: {', '.join(o.name for o in OPERATIONS)}")
+    chosen = [known[name] for name in arguments.operations] or list(OPERATIONS)
     table = Table("operation", "fault", "cases", "ended", "lost, doubled or half there")
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:

@@ -170,6 +170,10 @@ class InBox(Operation):
         world.close()
         os.sync()
 
+    @staticmethod
+    def letter(text: str) -> Letter:
+        return letter_of(text)
+
     def world(self, root: Path) -> Any:
         world = World.__new__(World)
         world.path, world.index, world.processes = str(self.mailbox(root, 0)), str(root / "index/box.db"), []
@@ -310,6 +314,8 @@ class Unsynced(Operation):
         return ["lost"] if said and not self.found(root, 0)["one"] else []
 
 
-OPERATIONS: tuple[Operation, ...] = (Deliver(), DeliverLarge(), DeliverGroup(), Append(), Move(), Expunge(), Queue())
+OPERATIONS: tuple[Operation, ...] = (
+    Deliver(), DeliverLarge(), DeliverGroup(), Append(), Move(), Expunge(), Queue(),
+)  # fmt: skip
 PLANTED = (Unsynced(),)
 EXPECTED_ERRORS = (StoreError, OSError)

@@ -259,10 +259,11 @@ class Connection(asyncio.Protocol):
         self._out_octets += len(octets)
 
     async def be_fair(self) -> None:
-        """Neither a flood of commands nor a large answer holds the loop, or fills memory with answers."""
-        if self._out_octets > OUT_OCTETS:
+        """Neither a flood of commands nor a large answer holds the loop, fills memory, or keeps an answer waiting."""
+        is_long = self._loop.time() - self._slice_at > FAIR_S
+        if self._out and (is_long or self._out_octets > OUT_OCTETS):
             await self.flush()
-        if self._loop.time() - self._slice_at > FAIR_S:
+        elif is_long:
             await asyncio.sleep(0)
             self._slice_at = self._loop.time()
 

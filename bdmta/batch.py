@@ -42,7 +42,10 @@ class Batch(Generic[T, R]):
         loop = asyncio.get_running_loop()
         while self._waiting:
             taken = [self._waiting.popleft() for _ in range(min(len(self._waiting), _MAX_COUNT))]
-            results = await loop.run_in_executor(self._executor, self._do, [item for item, _ in taken])
+            try:
+                results = await loop.run_in_executor(self._executor, self._do, [item for item, _ in taken])
+            except RuntimeError as gone:  # the executor has been shut down
+                results = [(None, gone)] * len(taken)
             for (_, future), (result, error) in zip(taken, results, strict=True):
                 if future.done():
                     continue

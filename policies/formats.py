@@ -38,6 +38,11 @@ class Config:
 
     sets: tuple[str, ...] = option(("qd20-2008", "extended"), "Names of the sets of formats in force.")
     folder: str = option("", "Folder of the sets (NAME.toml); empty: those that come with bdmta.")
+    report_mailboxes: tuple[str, ...] = option(
+        ("postmaster", "dmarc"),
+        "Local parts of mailboxes to which other systems report on our mail; letters from outside to these alone may"
+        " carry .xml.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +62,25 @@ class Policy:
     def __init__(self, config: Config, services: Services) -> None:
         self.formats = read_formats(config)
         self._examiner = services.examiner
+        self._report_mailboxes = frozenset(local.lower() for local in config.report_mailboxes)
 
     async def decide(self, stage: Stage, facts: Facts) -> Verdict:
         """Reject 550 5.7.1 naming the file and what is allowed, or Pass."""
         if facts.message is None:
             return Pass()
         inventory = await self._examiner.inventory(facts.message)
-        findings = [f for item in inventory.items if (f := self._judge(item)) is not None]
+        items = inventory.items
+        if self._is_for_reports(facts):
+            items = tuple(item for item in items if not _is_xml(item))
+        findings = [f for item in items if (f := self._judge(item)) is not None]
         if not findings:
             return Pass()
         return self._refusal(findings, facts)
+
+    def _is_for_reports(self, facts: Facts) -> bool:
+        """DMARC's aggregate reports are XML, alone or packed (RFC 7489 §7.2.1.1); no official is to read it."""
+        locals_ = {address.rpartition("@")[0] for address in facts.rcpt_to}
+        return facts.direction is Direction.INBOUND and bool(locals_) and locals_ <= self._report_mailboxes
 
     def _judge(self, item: Item) -> Finding | None:
         """What is wrong with one file, or None."""
@@ -107,6 +121,10 @@ class Policy:
             article=_ARTICLE,
             how_to_vi=how if facts.direction is not Direction.INBOUND else "",
         )
+
+
+def _is_xml(item: Item) -> bool:
+    return bool(item.names) and _extension(item.names[0]) == "xml" and item.detected in ("xml", "text")
 
 
 def _finding(code: str, item: Item, text: str, text_vi: str) -> Finding:

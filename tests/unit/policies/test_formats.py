@@ -130,3 +130,26 @@ def test_a_broken_set_is_one_clear_line(tmp_path: Path, text: str | None, sets: 
     with pytest.raises(ValueError, match=expected) as error:
         PolicyContext(formats, sets=sets, folder=str(tmp_path))
     assert "\n" not in str(error.value)
+
+
+REPORT = b'<?xml version="1.0"?><feedback><report_metadata></report_metadata></feedback>'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "to", "direction", "is_taken"),
+    [
+        ("r.xml", REPORT, ("postmaster@dian.gov.vn",), Direction.INBOUND, True),
+        ("r.zip", zipped({"r.xml": REPORT}), ("postmaster@dian.gov.vn", "dmarc@dian.gov.vn"), Direction.INBOUND, True),
+        ("r.xml", REPORT, ("postmaster@dian.gov.vn", "minhnv@dian.gov.vn"), Direction.INBOUND, False),
+        ("r.xml", REPORT, ("minhnv@dian.gov.vn",), Direction.INBOUND, False),
+        ("r.xml", REPORT, ("postmaster@dian.gov.vn",), Direction.SUBMISSION, False),
+        ("r.xml", b"MZ" + bytes(200), ("postmaster@dian.gov.vn",),
+         Direction.INBOUND, False),
+        ("r.svg", REPORT, ("postmaster@dian.gov.vn",), Direction.INBOUND, False),
+    ],
+)  # fmt: skip
+def test_reports_of_other_systems_may_come_as_xml_to_those_who_collect_them(
+    name: str, content: bytes, to: tuple[str, ...], direction: Direction, is_taken: bool
+) -> None:
+    found = verdict(attached(name, content), rcpt_to=to, direction=direction)
+    assert isinstance(found, Pass) is is_taken

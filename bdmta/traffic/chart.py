@@ -12,8 +12,8 @@ from html import escape
 
 _COLOURS = ("#1f5fa8", "#c8501e", "#2f8a4c", "#8a4fa0", "#8a6d00", "#b0305c", "#3d7f8f", "#555555")
 _WIDTH, _HEIGHT = 760, 400
-_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 32, 64, 52
-_LABEL_PX = 7
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 32, 76, 52
+_LABEL_PX = 6.2
 
 
 @dataclass(frozen=True)
@@ -113,12 +113,15 @@ def _drawn(one: Series, colour: str, x_at: Callable[[float], float], y_at: Calla
 
 
 def _legend(series: Sequence[Series]) -> list[str]:
-    out, at = [], float(_LEFT)
+    out, at, y = [], float(_LEFT), 36
     for number, one in enumerate(series):
+        width = 36 + len(one.name) * _LABEL_PX
+        if at + width > _WIDTH and at > _LEFT:  # what does not fit goes into a second line
+            at, y = float(_LEFT), y + 18
         colour = _COLOURS[number % len(_COLOURS)]
-        out.append(f'<rect x="{at:.0f}" y="36" width="14" height="4" fill="{colour}"/>')
-        out.append(f'<text x="{at + 19:.0f}" y="43">{escape(one.name)}</text>')
-        at += 36 + len(one.name) * _LABEL_PX
+        out.append(f'<rect x="{at:.0f}" y="{y}" width="14" height="4" fill="{colour}"/>')
+        out.append(f'<text x="{at + 19:.0f}" y="{y + 7}">{escape(one.name)}</text>')
+        at += width
     return out
 
 

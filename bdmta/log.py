@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from typing import Any
 
 import structlog
+
+_NOT_BARE = re.compile(r"[\s=\"'\x00-\x1f\x7f-\x9f]")
 
 
 def configure(level: str, form: str, **bound: Any) -> Any:
@@ -15,9 +18,11 @@ def configure(level: str, form: str, **bound: Any) -> Any:
     renderer: Any
     if form == "json":
         renderer = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
+    elif not sys.stderr.isatty():
+        renderer = _Line()
     else:
         renderer = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), pad_event_to=0, pad_level=False,
+            colors=True, pad_event_to=0, pad_level=False,
             exception_formatter=structlog.dev.plain_traceback,  # rich's would show local variables: letters' octets
         )  # fmt: skip
     structlog.configure(
@@ -36,6 +41,28 @@ def configure(level: str, form: str, **bound: Any) -> Any:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s", force=True)
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     return structlog.get_logger().bind(**bound)
+
+
+class _Line:
+    """structlog's console form without colours, for a line a letter: `<time> [<level>] <event> <key>=<value> ...`."""
+
+    def __init__(self) -> None:
+        self._console = structlog.dev.ConsoleRenderer(
+            colors=False, pad_event_to=0, pad_level=False, exception_formatter=structlog.dev.plain_traceback
+        )
+
+    def __call__(self, logger: Any, method: str, event: Any) -> str:
+        if "exc_info" in event or "exception" in event or "stack" in event:
+            return self._console(logger, method, event)
+        head = f"{event.pop('timestamp')} [{event.pop('level')}] {event.pop('event')}"
+        return " ".join([head, *(f"{key}={_shown(event[key])}" for key in sorted(event))])
+
+
+def _shown(value: Any) -> str:
+    """As the console form does: bare where no space, quote or `=` is in it; control characters are never written."""
+    if type(value) is not str:
+        return repr(value)
+    return repr(value) if _NOT_BARE.search(value) else value
 
 
 def _as_it_is(logger: Any, method: str, event: Any) -> Any:

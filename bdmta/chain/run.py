@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from bdmta.message import scan
@@ -156,8 +157,14 @@ class Chain:
     async def _ask(self, step: Step, stage: Stage, facts: Facts) -> StepResult:
         mode = step.modes[facts.direction]
         try:
-            async with asyncio.timeout(step.timeout_s):
-                verdict = await step.policy.decide(stage, facts)
+            decision = step.policy.decide(stage, facts)
+            try:
+                waits_for = decision.send(None)
+            except StopIteration as done:  # it had nothing to wait for: most have not, and need no timer
+                verdict = done.value
+            else:
+                async with asyncio.timeout(step.timeout_s):
+                    verdict = await _Rest(decision, waits_for)
             if not isinstance(verdict, _VERDICTS):
                 raise TypeError(f"decide() returned {type(verdict).__name__}, which is no verdict")
             return StepResult(step.name, stage, mode, verdict)
@@ -167,6 +174,29 @@ class Chain:
                 "policy failed", policy=step.name, reference=facts.reference, on_error=step.on_error, exc_info=True
             )
             return StepResult(step.name, stage, mode, _on_error(step, kind), kind)
+
+
+class _Rest:
+    """What remains of a coroutine that was begun by hand and waits for `waits_for`; to be awaited in the same task."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Verdict], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Verdict]:
+        waits_for = self._waits_for
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as error:
+                resume: Any = partial(self._coroutine.throw, error)
+            else:
+                resume = partial(self._coroutine.send, sent)
+            try:
+                waits_for = resume()
+            except StopIteration as done:
+                verdict: Verdict = done.value
+                return verdict
 
 
 _VERDICTS = (Pass, Accept, Defer, Reject, Quarantine, Annotate, Rewrite)

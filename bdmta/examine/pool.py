@@ -177,6 +177,11 @@ class ExaminerPool:
                 plain = None
             if plain is not None:
                 return plain
+        elif not message.root.children and message.root.media_type == "text/plain":
+            try:  # sooner looked through than looked up
+                return take_inventory(message, self._bounds, is_edge=True)
+            except NeedsWorker:
+                pass
         key = await self._key(message)
         known = self._kept.get(key)
         if known is not None:

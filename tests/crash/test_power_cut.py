@@ -92,7 +92,7 @@ class PowerCut(RuleBasedStateMachine):
     def on_call(self) -> None:
         """Before some of the calls the power is cut."""
         self.calls += 1
-        if self.journal is not None and self.dice.random() < 0.04 and len(self.snapshots) < 6:
+        if self.journal is not None and self.dice.random() < 0.08 and len(self.snapshots) < 8:
             expected = self.expected.copy()
             for key, counts in self.doing.items():
                 expected.loose[key] = expected.loose.get(key, set()) | counts

@@ -156,9 +156,11 @@ def write(section: str, text: str) -> None:
 def everything(words: list[str]) -> None:
     """Each measurement in a process of its own, one after the other; what fails is named at the end."""
     failed = []
-    for what in (*CHOICES, "send", "outage", "growth"):
+    for what in (*CHOICES, "send", "queue", "mailauth", "outage", "growth"):
         say(f"--- {what}")
-        given = [word for word in words if word != "--warm" or what == "imap"] if what != "growth" else []
+        given = [word for word in words if word != "--warm" or what == "imap"]
+        if what in ("queue", "mailauth", "growth"):  # these have words of their own, or none
+            given = []
         command = [sys.executable, "-m", "bench", what, *given]
         if subprocess.run(command).returncode:
             failed.append(what)

@@ -142,13 +142,13 @@ def test_a_mailbox_that_cannot_be_reached_keeps_nobody_waiting(place, telling):
     folder.rmdir()
     folder.write_text("in the way")
     tell = telling(here)
-    assert tell(channel(here)) == ["waiting"] and "1 of 9 mailboxes" in tell.receipt(channel(here))
+    assert tell(channel(here)) == ["waiting"] and f"1 of {len(boxes(here))} mailboxes" in tell.receipt(channel(here))
     assert all(len(letters(here, local)) == 1 for local in boxes(here) if local != "minhnv")
     folder.unlink()
     folder.mkdir()
     here.clock.advance(10)
     assert tell(channel(here)) == ["done"]
-    assert [len(letters(here, local)) for local in boxes(here)] == [1] * 9
+    assert [len(letters(here, local)) for local in boxes(here)] == [1] * len(boxes(here))
 
 
 def test_contacts_outside_are_in_the_queue_once(place, telling):

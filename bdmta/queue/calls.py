@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -19,6 +20,7 @@ from storage.spool_entry import QueueEntry, QueueRecipient
 
 RETRY_AT = "retry_at"
 ALL = "all"
+_TOGETHER = 500
 _LOCK_S = 3.0
 _SHOWN_RECIPIENTS = 1000
 
@@ -78,24 +80,39 @@ def entries(spool: Spool) -> list[QueueEntry]:
 @call
 def queue_retry(service: DirectoryService, *, entry_id: str) -> list[str]:
     """Try a letter now, or with "all" every one that is not held; the ids. The courier hears of it by the file."""
-    spool = Spool(service.queue_dir, service.clock)
-    ids = [entry.id for entry in entries(spool) if not is_held(entry)] if entry_id == ALL else [entry_id]
-    now = service.clock.time()
-    for one in ids:
-        try:
-            lock = _locked(spool, one)
-        except (BdmtaError, NotFound):
-            if entry_id == ALL:
-                continue  # it is being sent, or was
-            raise
-        with lock:
-            entry = spool.load(one)
-            recipients = tuple(
-                replace(r, state={**r.state, "next_at": now}) if is_waiting(r) else r for r in entry.recipients
-            )
-            spool.update(replace(entry, recipients=recipients, more={**entry.more, RETRY_AT: now}), lock)
+    spool, now = Spool(service.queue_dir, service.clock), service.clock.time()
+    if entry_id == ALL:
+        ids = _retry_all(spool, now)
+    else:
+        with _locked(spool, entry_id) as lock:
+            spool.update(_due_now(spool.load(entry_id), now), lock)
+        ids = [entry_id]
     service.note_act("queue.retry", entry_id, letters=len(ids))
     return ids
+
+
+def _due_now(entry: QueueEntry, now: float) -> QueueEntry:
+    recipients = tuple(replace(r, state={**r.state, "next_at": now}) if is_waiting(r) else r for r in entry.recipients)
+    return replace(entry, recipients=recipients, more={**entry.more, RETRY_AT: now})
+
+
+def _retry_all(spool: Spool, now: float) -> list[str]:
+    """Everything that is not held, some hundred entries at a time; what is being sent at this moment is left alone."""
+    waiting, done = spool.list(), []
+    for at in range(0, len(waiting), _TOGETHER):
+        with ExitStack() as locks:
+            changed = []
+            for entry_id in waiting[at : at + _TOGETHER]:
+                try:
+                    lock = locks.enter_context(spool.lock(entry_id))
+                    entry = spool.load_locked(lock)
+                except (Locked, NotFound, Corrupt):
+                    continue
+                if not is_held(entry):
+                    changed.append((_due_now(entry, now), lock))
+            spool.update_many(changed)
+        done += [entry.id for entry, _ in changed]
+    return done
 
 
 @call

@@ -84,11 +84,15 @@ def test_an_operator_holds_releases_retries_and_drops(own_site, sink):
     site.run("queue", "hold", row["id"])
     assert waiting(site)[0]["next_attempt_at"] is None
     sink.sink.script = {}
+    assert "0 letters tried at once" in site.run("queue", "retry", "all").stdout
     assert "tried at once" in site.run("queue", "retry", row["id"]).stdout
     assert not sink.sink.letters
     site.run("queue", "release", row["id"])
     assert sink.run(sink.sink.wait_letters(1))
     site.wait_for(lambda: waiting(site)[0]["recipients"] == ["b@nowhere.example"])
+    attempts = waiting(site)[0]["attempts"]
+    assert "1 letters tried at once" in site.run("queue", "retry", "all").stdout
+    site.wait_for(lambda: waiting(site)[0]["attempts"] > attempts)
     assert "b@nowhere.example" in site.run("queue", "drop", row["id"]).stdout
     assert waiting(site) == []
     assert site.run("queue", "show", row["id"], check=False).returncode == 1

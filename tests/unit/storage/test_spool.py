@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,21 @@ def test_sweeping_takes_orphans_only_and_not_young_ones(tmp_path: Path) -> None:
     assert spool.sweep() == 0
     assert spool.sweep(older_s=-5) == 3
     assert sorted(os.listdir(tmp_path)) == ["README", "e1.env", "e1.msg"]
+
+
+def test_many_entries_are_replaced_at_once_and_stay_locked(tmp_path):
+    spool = Spool(str(tmp_path), SystemClock())
+    letter = Letter.from_octets([b"A: b\r\n\r\n"])
+    recipients = (QueueRecipient("a@b.vn"),)
+    for number in range(5):
+        spool.put_sync(QueueEntry(id=f"e{number}", sender="s", recipients=recipients, letter=letter))
+    locks = [spool.lock(f"e{number}") for number in range(5)]
+    spool.update_many([(replace(spool.load_locked(lock), priority=7), lock) for lock in locks[:4]])
+    assert [spool.load(f"e{number}").priority for number in range(5)] == [7, 7, 7, 7, 0]
+    with pytest.raises(Locked):
+        spool.lock("e2")
+    for lock in locks:
+        lock.release()
+    assert spool.lock("e2").read() == (tmp_path / "e2.env").read_bytes()
+    assert {name.suffix for name in tmp_path.iterdir()} == {".env", ".msg"}
+    spool.update_many([])

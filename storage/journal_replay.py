@@ -21,7 +21,7 @@ from storage.journal_segment import Found, Record, boot_id, read_found, read_rec
 from storage.maildir import create_folder, folder_dir, folder_dirs, name_octets
 from storage.maildirsize import FILE_NAME as SIZES_NAME
 from storage.settling import SUFFIX as NOTES_SUFFIX
-from storage.settling import absolute, read_notes, remove_notes, tag_of
+from storage.settling import absolute, forget_moved, moved_mailboxes, read_notes, remove_notes, tag_of
 
 SEGMENT_SUFFIXES = (".a", ".b")
 _TAG = re.compile(r"J\d+x[0-9a-f]+\.")  # of names that a journal has given
@@ -94,14 +94,18 @@ def waiting(directory: str) -> Iterator[Found]:
 def replay_all(directory: str, mail_root: str, tmp_dir: str, boot: str | None = None) -> Replayed:
     """Replay every journal that no process has; before anything is served. Blocks. Raises StoreError (a full disk)."""
     done = Replayed()
+    is_any_alive = False
     for journal, paths in segments(directory).items():
         lock = JournalLock.take(directory, journal)
         if lock is None:
+            is_any_alive = True
             continue
         try:
             replay(directory, journal, paths, mail_root, tmp_dir, done, boot_id() if boot is None else boot)
         finally:
             lock.release()
+    if not is_any_alive:
+        forget_moved(mail_root)
     return done
 
 
@@ -162,6 +166,7 @@ class _Restore:
         self._done = done
         self._letters: dict[str, dict[str, list[str]] | None] = {}
         self._names_count = 0
+        self._moved = moved_mailboxes(mail_root)
 
     def segment(self, found: Found, settled: set[tuple[str, str]]) -> None:
         """Bring back every record of the segment. In doubt of the disk each letter is written anew."""
@@ -169,8 +174,17 @@ class _Restore:
         for record in read_records(found.path):
             fresh: HeldFd | None = None
             for mailbox, folder in record.targets:
-                if (mailbox, record.name) not in settled:
-                    fresh = self._restore(record, absolute(mailbox, self._mail_root), folder, fresh, is_doubtful)
+                places = [mailbox, *self._moved.get(mailbox, ())]
+                if any((place, record.name) in settled for place in places):
+                    continue
+                where = self._where(record, [absolute(place, self._mail_root) for place in places])
+                fresh = self._restore(record, where, folder, fresh, is_doubtful)
+
+    def _where(self, record: Record, places: list[str]) -> str:
+        """The mailbox that has the letter, of those that its letters may have gone to; else the first that is there."""
+        known = [(place, letters) for place in places if (letters := self._letters_of(place)) is not None]
+        having = (place for place, letters in known if letters.get(record.name))
+        return next(having, known[0][0] if known else places[0])
 
     def _restore(
         self, record: Record, mailbox: str, folder: str, fresh: HeldFd | None, is_doubtful: bool

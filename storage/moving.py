@@ -9,6 +9,7 @@ import shutil
 from storage.errors import NotFound
 from storage.files import fsync_dir, store_error
 from storage.maildir import INBOX, create_folder, create_mailbox, folder_dirs, folder_name
+from storage.settling import note_mailbox_move
 
 
 def rename_mailbox(old: str, new: str) -> bool:
@@ -20,6 +21,7 @@ def rename_mailbox(old: str, new: str) -> bool:
         return False
     try:
         os.makedirs(os.path.dirname(new), mode=0o700, exist_ok=True)
+        note_mailbox_move(old, new)
         os.rename(old, new)
         fsync_dir(os.path.dirname(new))
     except FileNotFoundError:
@@ -42,6 +44,7 @@ def move_letters(source: str, target: str, below: str = "") -> int:
     create_mailbox(target)
     moved = 0
     try:
+        note_mailbox_move(source, target)
         for path in directories:
             moved += _move_folder(path, source, target, below)
         for path in sorted(directories, key=len, reverse=True):

@@ -19,6 +19,7 @@ from storage.errors import StoreError
 from storage.files import fsync_dir, store_error, sync_file_system
 
 SUFFIX = ".settled"
+_MOVED = ".moved"  # beside the domains, none of which begins with a dot
 _SYNCFS_ABOVE_COUNT = 4
 
 
@@ -152,3 +153,50 @@ def remove_notes(directory: str, tag: str) -> None:
         os.unlink(f"{directory}/{tag}{SUFFIX}")
     except FileNotFoundError:
         pass
+
+
+def note_mailbox_move(source: str, target: str) -> None:
+    """Letters of mailbox `source` go to `target` (or all of it gets that name): recorded durably before it happens.
+
+    A replay then looks for them in both. Raises OSError.
+    """
+    root = os.path.dirname(os.path.dirname(source))
+    line = f"{relative(source, root)}\t{relative(target, root)}"
+    path = f"{root}/{_MOVED}"
+    if line in _lines(path):
+        return
+    fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, f"{line}\n".encode("utf-8", "surrogateescape"))
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    fsync_dir(root)
+
+
+def moved_mailboxes(mail_root: str) -> dict[str, list[str]]:
+    """Where letters of each mailbox may have gone since the journals began. Raises OSError."""
+    pairs = [line.split("\t") for line in _lines(f"{mail_root}/{_MOVED}") if line.count("\t") == 1]
+    found: dict[str, list[str]] = {}
+    for start in {source for source, _ in pairs}:
+        reached = [start]
+        for one in reached:
+            reached += [target for source, target in pairs if source == one and target not in reached]
+        found[start] = reached[1:]
+    return found
+
+
+def forget_moved(mail_root: str) -> None:
+    """No record counts any more."""
+    try:
+        os.unlink(f"{mail_root}/{_MOVED}")
+    except FileNotFoundError:
+        pass
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().split("\n")
+    except FileNotFoundError:
+        return []

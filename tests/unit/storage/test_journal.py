@@ -22,6 +22,7 @@ from storage.journal_replay import replay_all, segments, waiting
 from storage.journal_segment import BLOCK_OCTETS, Frame, Segment, read_found, read_records
 from storage.letter import Letter
 from storage.maildir import create_mailbox
+from storage.moving import move_letters, rename_mailbox
 from storage.settling import Settling, live_tags, read_notes
 from storage.spool import QueueEntry, QueueRecipient, Spool
 from storage.spool_entry import Target
@@ -282,6 +283,30 @@ def test_a_mailbox_that_is_gone_is_passed_over(site: str) -> None:
     shutil.rmtree(box(site, "a"))
     done = after_reboot(site)
     assert (done.without_mailbox, done.remade) == (1, 0)
+
+
+@pytest.mark.parametrize("how", ["renamed", "moved", "taken back"])
+def test_letters_of_a_mailbox_that_moved_are_found_where_they_are(site: str, how: str) -> None:
+    journal = opened(site)
+    cut, gone, kept = (put(journal, site, text, "a") for text in ("cut", "gone", "kept"))
+    if how == "moved":
+        move_letters(box(site, "a"), box(site, "b"))
+        now = "b"
+    else:
+        rename_mailbox(box(site, "a"), box(site, "c"))
+        now = "c"
+    if how == "taken back":
+        rename_mailbox(box(site, "c"), box(site, "a"))
+        now = "a"
+    Settling(f"{site}/journal", f"{site}/mail").settle(box(site, now), f"{box(site, now)}/new", [gone.name])
+    os.unlink(f"{box(site, now)}/new/{gone.name}")
+    os.truncate(f"{box(site, now)}/new/{cut.name}", 0)
+    abandon(journal)
+    done = after_reboot(site)
+    assert (done.repaired, done.remade, done.without_mailbox) == (1, 0, 0)
+    assert new(site, now) == sorted([cut.name, kept.name])
+    assert Path(box(site, now), "new", cut.name).read_bytes().startswith(b"X: cut")
+    assert not os.path.exists(f"{site}/mail/.moved")
 
 
 def test_two_processes_do_not_share_a_journal(site: str, journal: Journal) -> None:

@@ -28,7 +28,7 @@ def months(site: Site, notices: Sequence[Notice], now: datetime) -> list[dict[st
     start = min([first_at, *(notice.from_at for notice in notices), now])
     rows: list[dict[str, Any]] = []
     year, month = _local(now, zone)
-    while len(rows) < MONTHS:
+    for _ in range(MONTHS):
         span = month_span(year, month, zone)
         if span[1] <= start:
             break
@@ -37,7 +37,8 @@ def months(site: Site, notices: Sequence[Notice], now: datetime) -> list[dict[st
             one.service: {"percent": one.percent, "unplanned_s": one.unplanned_s, "planned_s": one.planned_s}
             for one in found
         }
-        rows.append({"month": f"{month:02d}/{year}", "services": services})
+        if services:
+            rows.append({"month": f"{month:02d}/{year}", "services": services})
         year, month = (year, month - 1) if month > 1 else (year - 1, 12)
     return rows
 

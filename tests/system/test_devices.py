@@ -73,6 +73,7 @@ def _is_out(client):
     return False
 
 
+@pytest.mark.slow
 def test_an_initial_password_beyond_its_days_is_told_where_to_change_it(own_site):
     site = own_site({"dns": {"servers": "[]"}, "auth": {"initial_password_days": "0"}})
     secret = json.loads(

@@ -251,6 +251,7 @@ def test_pages_without_tls_are_for_this_machine(own_site):
     assert pages[-1].status == 429 and int(pages[-1].headers["retry-after"]) >= 1
 
 
+@pytest.mark.slow
 def test_only_a_proxy_of_ours_says_who_asks(own_site):
     site = own_site({"dns": {"servers": "[]"}, "web": {"proxy_networks": '["127.0.0.0/8"]'}})
     site.start()

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import addressbook, idle, imap, latency, policy, results, smtp
+from bench import addressbook, backup, idle, imap, latency, policy, results, smtp
 from bench.bars import Bar, bar_chart
 from bench.lmtp import PostfixLmtp
 from bench.memory import growth
@@ -19,7 +19,7 @@ from bench.peers import Bdmta, Peer, Postfix
 from bench.readers import ACCOUNTS, BdmtaReader, Dovecot, Reader
 
 _READING = ("imap", "pop3", "idle")
-CHOICES = ("smtp", "latency", "group", "memory", *_READING, "policy", "addressbook")
+CHOICES = ("smtp", "latency", "group", "memory", *_READING, "policy", "addressbook", "backup")
 """In the order of `all`, which measures `growth` as well."""
 
 
@@ -68,6 +68,9 @@ def main() -> None:
     # On the file system of this checkout; not removed, as deletions slow ext4 down for minutes.
     top = Path(tempfile.mkdtemp(prefix="bdmta-bench.", dir=os.environ.get("BENCH_TMP")))
     top.chmod(0o755)
+    if asked.what == "backup":
+        results.write("backup", backup.run(top, asked.port, say), command="scripts/bench backup")
+        return None
     if asked.what in _READING:
         return reading(asked, top)
     peers: list[Peer] = []

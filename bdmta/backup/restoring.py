@@ -75,6 +75,8 @@ def restore_mailbox(
     path = mailbox_dir(site.mail_root, chosen.mailbox)
     done = Restored(chosen.backup.id, chosen.mailbox)
     wanted = [letter.sha256 for folder in chosen.folders for letter in folder.letters]
+    if in_place and not of_letters:
+        wanted += [part for row in repository.manifest(chosen.backup, chosen.file).files for part in row.parts]
     with repository.reading(chosen.backup, wanted) as objects:
         placer = Placer(objects, progress)
         if in_place and not of_letters:

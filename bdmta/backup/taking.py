@@ -33,6 +33,7 @@ def take_backup(site: Site, clock: Clock, progress: Progress = lambda letters, o
     Raises BdmtaError, StoreError.
     """
     workers = site.config.backup.workers
+    site.create_folders()
     repository = open_repository(site)
     source = source_of(site)
     os.nice(5)

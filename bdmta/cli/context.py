@@ -56,8 +56,10 @@ def config_path() -> str:
 
 
 def current_site() -> Site:
-    """The site of this call; raises ConfigError. Any command may call it, whether `-c` came before it or behind."""
-    return Site.open(config_path())
+    """The site of this call, whether `-c` came before the command or behind; raises ConfigError (a newer layout too)."""
+    site = Site.open(config_path())
+    site.check_layout()
+    return site
 
 
 def print_json(data: Any) -> None:

@@ -7,6 +7,7 @@ The stage keeps the newest backup only: what has not changed since is neither re
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 
-from storage.backup.check import contents_of, damaged_of
+from storage.backup.check import contents_of, damaged_of, mailbox_of
 from storage.backup.manifest import Manifest, parse
 from storage.backup.objects import Objects
 from storage.backup.repository import FolderRepository, Taken, Verified
@@ -44,6 +45,7 @@ class ResticRepository:
         self._program = program
         self._stage = FolderRepository(stage, link=True, reserve_octets=reserve_octets)
         self._snapshots: dict[str, str] = {}
+        self._roots: dict[str, str] = {}  # where the stage was when the backup was taken: another machine's, perhaps
 
     # -- reading
 
@@ -60,6 +62,7 @@ class ResticRepository:
                 continue
             backup_id = about.removeprefix("id=")
             self._snapshots[backup_id] = row["id"]
+            self._roots[backup_id] = os.path.dirname(next(path for path in row["paths"] if path.endswith("/objects")))
             record = self._cached(backup_id, f"backups/{backup_id}/backup.json")
             values = json.loads(record)
             found.append(Taken(**{key: value for key, value in values.items() if key in known}))
@@ -102,7 +105,7 @@ class ResticRepository:
             self._restore(backup_id, aside, [f"backups/{backup_id}"])
             shutil.rmtree(folder, ignore_errors=True)
             os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
-            os.rename(f"{aside}{self._stage.place}/backups/{backup_id}", folder)
+            os.rename(f"{aside}{self._roots[backup_id]}/backups/{backup_id}", folder)
         with open(f"{self._stage.place}/fetched/{path}", "rb") as file:
             return file.read()
 
@@ -118,7 +121,7 @@ class ResticRepository:
                 for at in range(0, len(names), _INCLUDES_MAX):
                     block = names[at : at + _INCLUDES_MAX]
                     self._restore(backup.id, aside, [f"objects/{name[:2]}/{name}" for name in block])
-            yield Objects(f"{aside}{self._stage.place}")
+            yield Objects(f"{aside}{self._roots[backup.id]}")
 
     # -- writing
 
@@ -179,8 +182,12 @@ class ResticRepository:
         contents = contents_of(self, [backup])
         with tempfile.TemporaryDirectory(prefix="verify.", dir=self._made(self._stage.place)) as aside:
             self._call("restore", self._snapshots[backup.id], "--target", aside)
-            damaged = damaged_of(f"{aside}{self._stage.place}", sorted(contents.places))
-        return contents.problems[backup.id] + [place for one in damaged for place in contents.places[one]]
+            top = f"{aside}{self._roots[backup.id]}"
+            damaged = damaged_of(top, sorted(contents.places))
+            lists = [file for file, sha256 in sorted(backup.manifests.items())
+                     if _sha256(f"{top}/backups/{backup.id}/{file}") != sha256]  # fmt: skip
+        problems = contents.problems[backup.id] + [place for one in damaged for place in contents.places[one]]
+        return problems + [f"{mailbox_of(file) or 'the site'}: its list of letters and files differs" for file in lists]
 
     # -- the program
 
@@ -193,7 +200,7 @@ class ResticRepository:
         snapshot = self._snapshots.get(backup_id)
         if snapshot is None:
             raise NotFound(f"{backup_id}: no such backup in {self.place}")
-        includes = [word for path in paths for word in ("--include", f"{self._stage.place}/{path}")]
+        includes = [word for path in paths for word in ("--include", f"{self._roots[backup_id]}/{path}")]
         self._run("restore", snapshot, "--target", target, *includes)
 
     def _made(self, folder: str) -> str:
@@ -223,6 +230,14 @@ class ResticRepository:
             raise StoreError(f"{self._program} is not installed (Debian: apt install restic)") from None
         except subprocess.TimeoutExpired:
             raise StoreError(f"restic {words[0]}: no end after {_TIMEOUT_S} s") from None
+
+
+def _sha256(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _last_line(said: str) -> str:

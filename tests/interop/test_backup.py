@@ -1,0 +1,128 @@
+"""A site is lost and comes back: mbsync downloads nothing again, from a folder of backups and from restic."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import smtplib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.interop.fixtures.account import Account, needs
+from tests.interop.fixtures.maildirs import local_letters
+from tests.interop.test_clients_sync import MBSYNCRC, configure, snapshot
+from tests.site import DOMAIN, SiteUnderTest
+
+pytestmark = pytest.mark.interop
+
+
+@pytest.fixture(params=["folder", pytest.param("restic", marks=needs("restic"))])
+def served(own_site, tmp_path: Path, request) -> Account:
+    settings = {"limits": {"auth_backoff_s": "0"}, "dns": {"servers": "[]"}}
+    if request.param == "restic":
+        (tmp_path / "restic.password").write_text("mot hai ba bon\n")
+        settings["backup"] = {
+            "kind": '"restic"', "restic_repository": f'"{tmp_path}/restic"',
+            "restic_password_file": f'"{tmp_path}/restic.password"',
+        }  # fmt: skip
+    running: SiteUnderTest = own_site(settings)
+    running.start()
+    home = tmp_path / "home"
+    (home / "mail").mkdir(parents=True)
+    return Account(running, "minhnv", home)
+
+
+def lose_and_restore(site: SiteUnderTest, away: Path) -> None:
+    """Everything is gone but the backups, and what an operator has in a drawer: the keys, and restic's settings."""
+    is_restic = '\nkind = "restic"' in site.config.read_text()
+    kept = away / "kept"
+    kept.mkdir()
+    names = ["bdmta.toml", "backup-keys"] if is_restic else ["backup", "backup-keys"]
+    for name in names:
+        shutil.move(site.folder / name, kept / name)
+    shutil.rmtree(site.folder)
+    if is_restic:
+        site.folder.mkdir()
+        shutil.copy(kept / "bdmta.toml", site.folder)
+        words = ["-c", str(site.config), "backup", "restore", "--keys", str(kept / "backup-keys")]
+    else:
+        words = ["backup", "restore", "--from", str(kept / "backup"), "--onto", str(site.folder), "--keys",
+                 str(kept / "backup-keys")]  # fmt: skip
+    done = subprocess.run([sys.executable, "-m", "bdmta", *words], capture_output=True, text=True, cwd=away)
+    assert done.returncode == 0, done.stderr
+
+
+@needs("mbsync")
+def test_a_lost_site_comes_back_and_nothing_is_downloaded_again(served: Account, tmp_path: Path) -> None:
+    configure(served, "mbsyncrc", MBSYNCRC)
+    served.put("mot", "hai", "ba")
+    served.put("bon", folder="Archive", flags="\\Seen")
+    served.run("mbsync", "-c", "mbsyncrc", "-a")
+    before = snapshot(served.home / "mail")
+    assert len(before) == 4
+    site = served.site
+    site.run("backup", "run")
+    assert site.stop() == 0
+    lose_and_restore(site, tmp_path)
+    site.start()
+    served.run("mbsync", "-c", "mbsyncrc", "-a")
+    assert snapshot(served.home / "mail") == before
+    with served.imap() as client:
+        client.select("INBOX")
+        client.store("1", "+FLAGS", "(\\Flagged)")
+    served.put("nam")
+    served.run("mbsync", "-c", "mbsyncrc", "-a")
+    assert set(local_letters(served.home / "mail" / "INBOX")) == {"mot", "hai", "ba", "nam"}
+
+
+def test_a_letter_comes_back_in_one_command_while_mail_arrives(served: Account, tmp_path: Path) -> None:
+    site = served.site
+    octets = "From: a@x.example\r\nSubject: cu\r\nMessage-ID: <tuan-truoc@x>\r\n\r\nnoi dung\r\n"
+    send(site, octets)
+    site.wait_for(lambda: len(site.letters("minhnv")) == 1)
+    site.run("backup", "run")
+    with served.imap() as client:
+        client.select("INBOX")
+        client.store("1:*", "+FLAGS", "(\\Deleted)")
+        client.expunge()
+        site.run("backup", "run")
+        send(site, octets.replace("tuan-truoc", "moi"))
+        done = json.loads(site.run("backup", "restore", "--message-id", "tuan-truoc@x", "--json").stdout)
+        assert done["restored"] == 1
+        send(site, octets.replace("tuan-truoc", "moi-nua"))
+        (folder,) = done["folders"]
+        assert any(b"noi dung" in one for one in site.letters("minhnv", "." + folder_on_disk(folder)))
+    assert site.run("backup", "verify").returncode == 0
+    assert "read by IMAP" in site.run("backup", "drill").stdout
+
+
+def folder_on_disk(folder: str) -> str:
+    from storage.mutf7 import mutf7_encode
+
+    return mutf7_encode(folder)
+
+
+def send(site: SiteUnderTest, octets: str) -> None:
+    with smtplib.SMTP("127.0.0.1", site.port("smtp")) as client:
+        client.sendmail("a@x.example", [f"minhnv@{DOMAIN}"], octets.encode())
+
+
+@needs("restic")
+@pytest.mark.parametrize("served", ["restic"], indirect=True)
+def test_restic_names_what_is_damaged(served: Account, tmp_path: Path) -> None:
+    site = served.site
+    send(site, "Subject: x\r\nMessage-ID: <big@x>\r\n\r\n" + "".join(f"{n} {n * n}\r\n" for n in range(20_000)))
+    site.wait_for(lambda: len(site.letters("minhnv")) == 1)
+    site.run("backup", "run")
+    pack = max(
+        (path for path in (tmp_path / "restic" / "data").rglob("*") if path.is_file()), key=lambda p: p.stat().st_size
+    )
+    octets = bytearray(pack.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    pack.chmod(0o600)
+    pack.write_bytes(octets)
+    done = site.run("backup", "verify", check=False)
+    assert done.returncode == 1 and "differs" in done.stdout

@@ -56,7 +56,7 @@ def config_path() -> str:
 
 
 def current_site() -> Site:
-    """The site of this call, whether `-c` came before the command or behind; raises ConfigError (a newer layout too)."""
+    """The site of this call, whether `-c` came before the command or behind; raises ConfigError (a newer layout)."""
     site = Site.open(config_path())
     site.check_layout()
     return site

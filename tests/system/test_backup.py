@@ -85,6 +85,7 @@ def test_a_deleted_letter_comes_back_while_mail_arrives(site):
     client.logout()
 
 
+@pytest.mark.slow
 def test_in_place_beside_what_is_there_raises_uidvalidity(site):
     client = fill(site)
     site.run("backup", "run")
@@ -110,6 +111,7 @@ def test_in_place_beside_what_is_there_raises_uidvalidity(site):
     client.logout()
 
 
+@pytest.mark.slow
 def test_a_lost_mailbox_comes_back_with_its_uids(site):
     client = fill(site)
     client.create("Du-an")
@@ -174,6 +176,7 @@ def test_a_flipped_byte_is_named_and_the_drill_fails(site):
     assert restored.returncode == 1 and json.loads(restored.stdout)["restored"] == 3  # the others
 
 
+@pytest.mark.slow
 def test_who_may_restore_whose(site):
     site.run("backup", "run")
     site.set("backup", "may_restore", '["somebody = *"]')
@@ -185,6 +188,7 @@ def test_who_may_restore_whose(site):
     assert site.run("backup", "restore", "--mailbox", f"khaintm@{DOMAIN}", check=False).returncode == 1
 
 
+@pytest.mark.slow
 def test_the_office_says_that_a_backup_failed(site, tmp_path):
     """A real failure by calendar: the folder of the backups is a file."""
     assert site.stop() == 0

@@ -154,6 +154,7 @@ def test_a_whole_site_onto_an_empty_folder(site, tmp_path):
     client.logout()
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_is_named_and_the_drill_fails(site):
     fill(site).logout()
     site.run("backup", "run")

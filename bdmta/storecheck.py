@@ -17,9 +17,11 @@ from storage.journal_segment import read_found
 from storage.maildir import mailbox_dir
 from storage.quota import Limit, Quota
 from storage.spool import Spool
+from storage.spool_entry import Kind
 from storage.verify import Problem, verify_mailbox
+from storage.verify_database import verify_database, verify_index, verify_snapshot
 
-REBUILT = {"quota": "summed anew"}
+REBUILT = {"quota": "summed anew", "index": "dropped, made anew at the next opening"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +48,10 @@ def verify(site: Site, address: str | None, *, repair: bool) -> Iterator[Found]:
         if not os.path.isdir(where):
             yield Found(entry.address, where, "missing", "the mailbox has no folder; the next letter makes it")
             continue
-        for problem in verify_mailbox(where):
-            yield _handled(entry, problem, quota, where, repair=repair)
+        for problem in (*verify_mailbox(where), *verify_index(_index_path(site, where), where)):
+            yield _handled(site, entry, problem, quota, where, repair=repair)
     if address is None:
+        yield from _databases(site)
         yield from _strays(site, {mailbox_dir(site.mail_root, entry.address) for entry in known})
         yield from _spool(site)
         yield from _journals(site)
@@ -67,10 +70,15 @@ def _mailboxes(site: Site, address: str | None) -> list[MailboxEntry]:
     return [entry]
 
 
-def _handled(entry: MailboxEntry, problem: Problem, quota: Quota, where: str, *, repair: bool) -> Found:
+def _handled(
+    site: Site, entry: MailboxEntry, problem: Problem, quota: Quota, where: str, *, repair: bool
+) -> Found:  # fmt: skip
     repaired = ""
     if repair and problem.kind in REBUILT:
-        quota.recalculate(where, Limit(entry.quota_octets, entry.quota_letters))
+        if problem.kind == "quota":
+            quota.recalculate(where, Limit(entry.quota_octets, entry.quota_letters))
+        else:
+            reindex(site, entry.address)
         repaired = REBUILT[problem.kind]
     return Found(entry.address, problem.path, problem.kind, problem.text, repaired)
 
@@ -87,15 +95,32 @@ def _strays(site: Site, known: set[str]) -> Iterator[Found]:
                 yield Found("", where, "stray", "the directory knows no such mailbox")
 
 
+def _databases(site: Site) -> Iterator[Found]:
+    """Directory and ledger in themselves, and what is published of the directory."""
+    problems = (
+        *verify_database(site.directory_db, "directory"), *verify_database(site.ledger_db, "ledger"),
+        *verify_snapshot(site.snapshot_path, site.directory_db),
+    )  # fmt: skip
+    yield from (Found("", problem.path, problem.kind, problem.text) for problem in problems)
+
+
 def _spool(site: Site) -> Iterator[Found]:
-    spool = Spool(site.queue_dir, SystemClock())
-    for kind in ("remote", "expand"):
-        for entry_id in spool.list(kind):
-            try:
-                spool.load(entry_id)
-                spool.open_letter(entry_id)
-            except StoreError as error:
-                yield Found("", os.path.join(site.queue_dir, entry_id), "spool", str(error))
+    """Queue and quarantine: every entry with its letter. An entry that goes meanwhile was sent or released."""
+    kinds: tuple[Kind, ...] = ("remote", "expand")
+    for folder in (site.queue_dir, site.quarantine_dir):
+        spool = Spool(folder, SystemClock())
+        for kind in kinds:
+            for entry_id in spool.list(kind):
+                try:
+                    spool.load(entry_id)
+                    spool.open_letter(entry_id)
+                except StoreError as error:
+                    if os.path.exists(os.path.join(folder, f"{entry_id}.env")):
+                        yield Found("", os.path.join(folder, entry_id), "spool", str(error))
+
+
+def _index_path(site: Site, where: str) -> str:
+    return os.path.join(site.index_dir, os.path.relpath(where, site.mail_root) + ".db")
 
 
 def _journals(site: Site) -> Iterator[Found]:

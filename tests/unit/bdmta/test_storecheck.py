@@ -1,6 +1,7 @@
 """verify-store finds what is wrong and repairs what is only a sum; reindex drops a cache."""
 
 import json
+import sqlite3
 
 import pytest
 
@@ -48,6 +49,35 @@ def test_a_wrong_sum_is_repaired(quiet):
     code, said = verify(quiet, "khaintm@binhduong.gov.vn", "--repair")
     assert code == 0 and said["problems"][0]["repaired"]
     assert verify(quiet, "khaintm@binhduong.gov.vn") == (0, {"ok": True, "problems": []})
+
+
+def test_indexes_databases_and_what_is_published(quiet):
+    """An index that is no database, or of another UIDVALIDITY, is dropped; a database is never touched."""
+    index = quiet.folder / "index" / "binhduong.gov.vn" / "minhnv.db"
+    index.parent.mkdir(parents=True, exist_ok=True)
+    index.write_bytes(b"no database at all" * 100)
+    (quiet.mailbox("minhnv") / "dovecot-uidlist").write_text("3 V1700000000 N5 Gab\n")
+    assert [problem["kind"] for problem in verify(quiet)[1]["problems"]] == ["index"]
+    index.unlink()
+    with sqlite3.connect(index) as database:
+        database.execute("CREATE TABLE folder (name TEXT, uidvalidity INTEGER, uidnext INTEGER)")
+        database.executemany("INSERT INTO folder VALUES (?, ?, ?)", [("INBOX", 1, 2), ("Gone", 1, 2)])
+    said = [problem["text"] for problem in verify(quiet)[1]["problems"]]
+    assert len(said) == 2 and "UIDVALIDITY 1, the folder has 1700000000" in said[0] and "is gone" in said[1]
+    assert verify(quiet, "--repair")[0] == 0 and not index.exists()
+    with sqlite3.connect(index) as database:
+        database.execute("CREATE TABLE folder (name TEXT, uidvalidity INTEGER, uidnext INTEGER)")
+        database.execute("INSERT INTO folder VALUES ('INBOX', 1700000000, 99)")
+    assert [problem["kind"] for problem in verify(quiet, "--repair")[1]["problems"]] == ["uidlist-behind"]
+    index.unlink()
+    (quiet.mailbox("minhnv") / "dovecot-uidlist").unlink()
+    directory = quiet.folder / "db" / "directory.sqlite"
+    with sqlite3.connect(directory) as database:
+        database.execute("UPDATE meta SET generation = generation + 1")
+    assert [problem["kind"] for problem in verify(quiet)[1]["problems"]] == ["snapshot"]
+    with sqlite3.connect(directory) as database:
+        database.execute("UPDATE meta SET generation = generation - 1")
+    assert verify(quiet)[0] == 0
 
 
 def test_an_unknown_mailbox_is_said(quiet):

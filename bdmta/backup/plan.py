@@ -89,6 +89,7 @@ def _keys(site: Site) -> Iterator[str]:
     """Private keys and passwords."""
     config = site.config
     yield from (config.tls.key, site.password_key, site.srs_key, config.transport.credentials)
+    yield from (config.outage.push_token, config.outage.webhook_secret, config.addressbook.credentials)
     yield os.path.join(site.tls_dir, "ca-key.pem")
     if os.path.isdir(site.dkim_dir):
         for folder, _, files in os.walk(site.dkim_dir):

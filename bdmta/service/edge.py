@@ -58,6 +58,7 @@ from storage.spool import Spool
 
 _THREADS = 16
 _HANDSHAKE_S = 30.0
+_TLS_GOODBYE_S = 3.0  # for a client that does not say goodbye when we do
 _OUTAGES_EVERY_S = 1.0
 _SMTP = {"smtp", "submission", "submissions"}
 _READING = {"imap", "imaps", "pop3", "pop3s"}
@@ -138,6 +139,7 @@ class Edge:
             context = self.tls.context if listeners[name].has_implicit_tls else None
             server = await asyncio.get_running_loop().create_server(
                 factory, sock=sock, ssl=context, ssl_handshake_timeout=_HANDSHAKE_S if context else None,
+                ssl_shutdown_timeout=_TLS_GOODBYE_S if context else None,
                 backlog=BACKLOG,  # listen(2) is called again, and the last word counts
             )  # fmt: skip
             self._servers.append(server)

@@ -19,6 +19,7 @@ OUT_OCTETS = 262_144  # queued answers leave when they are so many
 FAIR_S = 0.01
 NEVER = float("inf")
 _HANDSHAKE_S = 30.0
+_TLS_GOODBYE_S = 3.0  # for a client that does not say goodbye when we do
 _WRITE_S = 300.0  # for the peer to take what it asked for
 _PARTING_S = 10.0
 
@@ -333,7 +334,12 @@ class Connection(asyncio.Protocol):
         self.deadline = self._loop.time() + 2 * _HANDSHAKE_S
         try:
             upgraded = await self._loop.start_tls(
-                transport, self, self._server.tls, server_side=True, ssl_handshake_timeout=_HANDSHAKE_S
+                transport,
+                self,
+                self._server.tls,
+                server_side=True,
+                ssl_handshake_timeout=_HANDSHAKE_S,
+                ssl_shutdown_timeout=_TLS_GOODBYE_S,
             )
         except (ssl.SSLError, OSError, TimeoutError) as error:
             self._server.log.info("tls handshake failed", ip=self.remote_ip, error=str(error))

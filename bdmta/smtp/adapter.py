@@ -24,6 +24,7 @@ from storage.errors import NoSpace, StoreError
 BLOCK_OCTETS = 65536
 _MAX_LINE_OCTETS = 12288 + 2  # the longest is an AUTH response (RFC 4954 §4)
 _HANDSHAKE_S = 30.0
+_TLS_GOODBYE_S = 3.0  # for a client that does not say goodbye when we do
 _TURN = 50
 _CLOSE_S = 10.0
 _NO_SPACE = reply(452, "3.1", "Insufficient system storage", "Máy chủ tạm hết chỗ lưu, xin gửi lại sau")
@@ -261,7 +262,12 @@ class SmtpProtocol(SMTP):
         assert context is not None
         try:
             transport = await self.loop.start_tls(
-                self.transport, self, context, server_side=True, ssl_handshake_timeout=_HANDSHAKE_S
+                self.transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=_HANDSHAKE_S,
+                ssl_shutdown_timeout=_TLS_GOODBYE_S,
             )
         except (ssl.SSLError, OSError, TimeoutError) as error:
             self._server.log.info("tls handshake failed", ip=session.remote_ip, error=str(error))

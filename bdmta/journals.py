@@ -1,4 +1,4 @@
-"""The site's journals: replayed before anything is served, one opened by each edge (storage.journal)."""
+"""The site's journals: replayed before anything is served, opened by each edge (storage.journal)."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from bdmta.site import Site
 from storage.errors import StoreError
 from storage.journal import Journal
 from storage.journal_replay import Replayed, replay_all
+
+JOURNALS_COUNT = 2  # of an edge: while one syncs, the other takes who comes
 
 
 def replay_journals(site: Site, log: Any) -> Replayed:
@@ -27,23 +29,27 @@ def replay_journals(site: Site, log: Any) -> Replayed:
     return done
 
 
-def open_journal(site: Site, number: int, clock: Clock, log: Any) -> Journal | None:
-    """The journal of edge `number`; None when the site is set to `[mail] commit = "files"`. Blocks.
+def open_journals(site: Site, number: int, clock: Clock, log: Any) -> list[Journal]:
+    """The journals of edge `number`; none when the site is set to `[mail] commit = "files"`. Blocks.
 
     Raises BdmtaError.
     """
-    config = site.config
-    if config.mail.commit != "journal":
-        return None
+    if site.config.mail.commit != "journal":
+        return []
     os.makedirs(site.journal_dir, mode=0o700, exist_ok=True)
+    first = number * JOURNALS_COUNT
     try:
-        journal = Journal(
-            site.journal_dir, str(number), mail_root=site.mail_root, tmp_dir=site.incoming_dir,
-            host=config.server.hostname, clock=clock,
-            on_trouble=lambda why: log.error("trouble with the journal", reason=why),
-        )  # fmt: skip
+        return [_opened(site, name, clock, log) for name in range(first, first + JOURNALS_COUNT)]
     except (StoreError, OSError) as error:
         raise BdmtaError(f"{error}") from None
+
+
+def _opened(site: Site, name: int, clock: Clock, log: Any) -> Journal:
+    journal = Journal(
+        site.journal_dir, str(name), mail_root=site.mail_root, tmp_dir=site.incoming_dir,
+        host=site.config.server.hostname, clock=clock,
+        on_trouble=lambda why: log.error("trouble with the journal", reason=why),
+    )  # fmt: skip
     _tell(journal.replayed, log)
     return journal
 

@@ -4,7 +4,7 @@ Octets are synced before they get a name in any `new/`, so nothing partial can b
 then the names are synced. One inode serves every target of a letter (contract 2). More than 100 targets are
 acknowledged by a durable spool entry, and served right after.
 
-The second form stands behind the same door: with a `journal` small letters are made durable together by their records
+The second form stands behind the same door: with `journals` small letters are made durable together by their records
 (storage.journal), and their files are synced later. What does not fit it goes the first way.
 """
 
@@ -64,7 +64,7 @@ class Commit:
     def __init__(
         self, *, mail_root: str, spool: Spool, host: str, clock: Clock, executor: Executor,
         reserve_octets: int = 64 << 20, quota: Quota | None = None, tmp_dir: str | None = None,
-        on_crossings: Callable[[Sequence[Crossing]], None] | None = None, journal: Journal | None = None,
+        on_crossings: Callable[[Sequence[Crossing]], None] | None = None, journals: Sequence[Journal] = (),
     ) -> None:  # fmt: skip
         self._mail_root = mail_root
         self._tmp_dir = tmp_dir or mail_root
@@ -77,7 +77,7 @@ class Commit:
         self._dirs = OpenDirs()
         self.space = FreeSpace(mail_root, reserve_octets, clock)
         self._background: set[Future[None]] = set()
-        self._line = JournalLine(journal, self._placed) if journal is not None else None
+        self._line = JournalLine(journals, self._placed) if journals else None
 
     async def store(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry] = ()) -> Stored:
         """Durable when it returns. Raises NoSpace, StoreError, and nothing is promised then: this call's names are

@@ -1,6 +1,7 @@
-"""Where letters wait for the journal: a thread that takes all of them at once, another that makes its checkpoints.
+"""Where letters wait for a journal: a thread each that takes all of them at once, another that makes its checkpoints.
 
-There is no artificial delay: whoever comes while a sync runs is in the next one. The event loop pays one wake-up a
+There is no artificial delay. With one journal whoever comes while a sync runs is in the next one, and waits for one and
+a half on average; with two the other one begins at once. The event loop pays one wake-up a
 batch, not a thread's hop a letter.
 """
 
@@ -27,22 +28,14 @@ class _Waiting:
 
 
 class JournalLine:
-    """The waiting line of one journal. `placed` is called in the thread for those that have their names."""
+    """The waiting line before one journal or several. `placed` is called in a thread, for who has a name."""
 
-    def __init__(self, journal: Journal, placed: Callable[[Placement], None]) -> None:
-        self.journal = journal
+    def __init__(self, journals: Sequence[Journal], placed: Callable[[Placement], None]) -> None:
+        self._journals = tuple(journals)
         self._placed = placed
         self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
-        self._dirty = threading.Event()
-        self._full = threading.Event()
-        self._closing = False
-        self._arrived: list[_Waiting] = []  # in this turn of the loop: they wake the thread together
-        self._threads = [
-            threading.Thread(target=self._write, name="journal", daemon=True),
-            threading.Thread(target=self._checkpoint, name="journal checkpoints", daemon=True),
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._arrived: list[_Waiting] = []  # in this turn of the loop: they wake a thread together
+        self._writers = [_Writer(self, journal) for journal in self._journals]
 
     async def place(self, placement: Placement) -> bool:
         """True when the letter is durable and in every `new/`; false when the first form must serve. Raises
@@ -59,34 +52,26 @@ class JournalLine:
         arrived, self._arrived = self._arrived, []
         self._queue.put(arrived)
 
-    def close(self) -> None:
-        """Serve who waits, checkpoint, and let the journal go. Blocks."""
-        self._closing = True
-        self._queue.put(None)
-        self._threads[0].join()
-        self._full.set()
-        self._dirty.set()
-        self._threads[1].join()
-        self.journal.close()
+    def take(self) -> list[_Waiting] | None:
+        """All who wait, once there is somebody; None: the line is closed. Blocks."""
+        batch = self._queue.get()
+        if batch is None:
+            return None
+        while len(batch) < _BATCH_COUNT:
+            try:
+                more = self._queue.get_nowait()
+            except Empty:
+                break
+            if more is None:
+                self._queue.put(None)
+                break
+            batch += more
+        return batch
 
-    def _write(self) -> None:
-        while (first := self._queue.get()) is not None:
-            batch = first
-            is_last = False
-            while not is_last and len(batch) < _BATCH_COUNT:
-                try:
-                    more = self._queue.get_nowait()
-                except Empty:
-                    break
-                is_last = more is None
-                batch += more or ()
-            self._serve(batch)
-            if is_last:
-                return
-
-    def _serve(self, batch: Sequence[_Waiting]) -> None:
+    def serve(self, journal: Journal, batch: Sequence[_Waiting]) -> None:
+        """Write the batch to the journal and tell everybody."""
         try:
-            self.journal.write([waiting.placement for waiting in batch])
+            journal.write([waiting.placement for waiting in batch])
         except Exception as error:  # whatever it is, nobody must wait for ever
             for waiting in batch:
                 waiting.placement.error = waiting.placement.error or StoreError(f"the journal failed: {error!r}")
@@ -94,14 +79,51 @@ class JournalLine:
             if waiting.placement.name and waiting.placement.error is None:
                 with suppress(Exception):  # it is stored, whatever becomes of its being counted
                     self._placed(waiting.placement)
-        self._dirty.set()
-        if self.journal.wants_checkpoint:
-            self._full.set()
         for loop in {waiting.loop for waiting in batch}:
             try:
                 loop.call_soon_threadsafe(_tell, [waiting for waiting in batch if waiting.loop is loop])
             except RuntimeError:
                 continue  # the loop is closed: nobody is there to be told
+
+    def close(self) -> None:
+        """Serve who waits, checkpoint, and let the journals go. Blocks."""
+        for _ in self._writers:
+            self._queue.put(None)
+        for writer in self._writers:
+            writer.join()
+
+
+class _Writer:
+    """The two threads of one journal."""
+
+    def __init__(self, line: JournalLine, journal: Journal) -> None:
+        self._line = line
+        self._journal = journal
+        self._dirty = threading.Event()
+        self._full = threading.Event()
+        self._closing = False
+        self._threads = [
+            threading.Thread(target=self._write, name="journal", daemon=True),
+            threading.Thread(target=self._checkpoint, name="journal checkpoints", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def join(self) -> None:
+        """Wait for the end; the line is closed."""
+        self._threads[0].join()
+        self._closing = True
+        self._full.set()
+        self._dirty.set()
+        self._threads[1].join()
+        self._journal.close()
+
+    def _write(self) -> None:
+        while (batch := self._line.take()) is not None:
+            self._line.serve(self._journal, batch)
+            self._dirty.set()
+            if self._journal.wants_checkpoint:
+                self._full.set()
 
     def _checkpoint(self) -> None:
         while not self._closing:
@@ -110,7 +132,7 @@ class JournalLine:
             self._full.wait(CHECKPOINT_AFTER_S)
             self._full.clear()
             if not self._closing:
-                self.journal.checkpoint()
+                self._journal.checkpoint()
 
 
 def _tell(batch: Sequence[_Waiting]) -> None:

@@ -28,7 +28,7 @@ from bdmta.directory.snapshot import SnapshotWatch
 from bdmta.dns import Resolver
 from bdmta.errors import BdmtaError
 from bdmta.examine.pool import ExaminerPool
-from bdmta.journals import open_journal
+from bdmta.journals import open_journals
 from bdmta.limits import SessionTable, Throttle
 from bdmta.limits.network import Networks
 from bdmta.mailauth.check import MailAuth
@@ -91,7 +91,7 @@ class Edge:
         self.commit = Commit(
             mail_root=site.mail_root, spool=spool, host=config.server.hostname, clock=clock,
             executor=self._executor, quota=self.quota, reserve_octets=config.mail.reserve_octets,
-            tmp_dir=site.incoming_dir, on_crossings=self._crossed, journal=open_journal(site, number, clock, log),
+            tmp_dir=site.incoming_dir, on_crossings=self._crossed, journals=open_journals(site, number, clock, log),
         )  # fmt: skip
         deliverer = Deliverer(
             self.commit, self.quota, site.mail_root, lambda address: self.watch.current().mailbox(address), log,

@@ -38,14 +38,17 @@ def make(root: str, executor: ThreadPoolExecutor, form: str = "files") -> tuple[
     clock = SystemClock()
     spool = Spool(f"{root}/queue", clock)
     quota = Quota(clock, executor)
-    journal = None
+    journals = []
     if form == "journal":  # small segments: they are full, and checkpointed, every few batches
-        journal = Journal(
-            f"{root}/journal", "0", mail_root=f"{root}/mail", tmp_dir=f"{root}/mail/.incoming", host="mx", clock=clock,
-            segment_min_octets=1 << 20, segment_max_octets=2 << 20,
-        )  # fmt: skip
+        journals = [
+            Journal(
+                f"{root}/journal", name, mail_root=f"{root}/mail", tmp_dir=f"{root}/mail/.incoming", host="mx",
+                clock=clock, segment_min_octets=1 << 20, segment_max_octets=2 << 20,
+            )
+            for name in ("0", "1")
+        ]  # fmt: skip
     commit = Commit(
-        mail_root=f"{root}/mail", spool=spool, host="mx", clock=clock, executor=executor, quota=quota, journal=journal
+        mail_root=f"{root}/mail", spool=spool, host="mx", clock=clock, executor=executor, quota=quota, journals=journals
     )
     return commit, spool
 

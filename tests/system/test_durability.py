@@ -94,8 +94,8 @@ def test_record_then_sync_then_names_then_250(journalled, tmp_path):
         with Trace(journalled, tmp_path / "strace") as trace:
             assert wire.data(letter()).code == 250
     lines = trace.lines()
-    written = first(lines, r"^pwritev2?\(\d+<[^>]*/journal/0\.[ab]>")
-    synced = first(lines, r"^fdatasync\(\d+<[^>]*/journal/0\.[ab]>\) *= 0", written)
+    written = first(lines, r"^pwritev2?\(\d+<[^>]*/journal/\d\.[ab]>")
+    synced = first(lines, r"^fdatasync\(\d+<[^>]*/journal/\d\.[ab]>\) *= 0", written)
     told = first(lines, r"^(write|writev|sendto|sendmsg)\(.*250 2\.0\.0 OK")
     for local in ("minhnv", "khaintm"):
         assert synced < first(lines, rf"^linkat\(.*/{local}/new.*= 0") < told

@@ -323,7 +323,7 @@ def test_the_door_takes_either_way(site: str) -> None:
         with ThreadPoolExecutor(4) as executor:
             commit = Commit(
                 mail_root=f"{site}/mail", spool=Spool(f"{site}/queue", SystemClock()), host="mx", clock=SystemClock(),
-                executor=executor, tmp_dir=f"{site}/mail/.incoming", journal=opened(site),
+                executor=executor, tmp_dir=f"{site}/mail/.incoming", journals=[opened(site)],
             )  # fmt: skip
             small = [Letter.from_octets([b"A: %d\r\n\r\n" % number]) for number in range(50)]
             large = Letter.from_octets([b"A: b\r\n\r\n", b"x" * 300_000])

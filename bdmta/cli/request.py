@@ -214,7 +214,7 @@ def resume(json: JsonOption = False) -> None:
         print_json(made)
         return
     for one in made["letters"]:
-        say(f"{one['name']}: {one['outcome']}")
+        say(f"{one['letter']}: {one['outcome']}")
     for number in made["resumed"]:
         say(f"{number}: gone on with")
 

@@ -33,14 +33,14 @@ def request_letters(service: DirectoryService) -> list[str]:
 
 @call
 def request_intake(
-    service: DirectoryService, *, name: str, reference: str, message_id: str, subject: str, number: str,
+    service: DirectoryService, *, letter: str, reference: str, message_id: str, subject: str, number: str,
     asked: list[Json], text: str, is_whole: bool, may_answer: bool,
 ) -> Json:  # fmt: skip
     """Enter what a letter asks; dealt with before, nothing changes. `{"outcome", "numbers"}`.
 
     Whose it is, is what the ledger has of this reception: an authenticated submission, with the same Message-ID.
     """
-    known = service.directory.requests.letter(name)
+    known = service.directory.requests.letter(letter)
     if known is not None:
         return {"outcome": known, "numbers": []}
     fact = _fact(service, reference, message_id)
@@ -52,18 +52,18 @@ def request_intake(
         outcome = _answer(service, number, account, text)
     elif asked:
         numbers = [
-            _enter(service, sender, f"{reference or name}#{n}" if n > 1 else reference or name, one, answers)
+            _enter(service, sender, f"{reference or letter}#{n}" if n > 1 else reference or letter, one, answers)
             for n, one in enumerate(asked, 1)
             if account or _strangers(service) < STRANGERS_DRAFTS_MAX
         ]
         outcome = f"requests: {', '.join(numbers)}" if numbers else "unread: too many drafts of strangers"
     elif account:
-        numbers = [_unread(service, sender, reference or name, text if is_whole else "(thư quá lớn)", answers)]
+        numbers = [_unread(service, sender, reference or letter, text if is_whole else "(thư quá lớn)", answers)]
         outcome = f"draft: {numbers[0]}"
     else:
         outcome = "left for a person: no request in it, and nobody of ours"
     with service.change() as change:
-        change.requests.dealt_with(name, outcome)
+        change.requests.dealt_with(letter, outcome)
     return {"outcome": outcome, "numbers": numbers}
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from bdmta.backup.taking import take_backup
 from bdmta.clock import Clock
 from bdmta.directory.registry import Json
 from bdmta.requests.export import count_letters, export_mailbox
@@ -18,9 +19,12 @@ Ask = Callable[..., Any]
 
 
 def carry_out(site: Site, clock: Clock, ask: Ask, number: str) -> Json:
-    """Carry an approved request out, or go on with one that was begun; `request_show` of it. Repeat it at will."""
+    """Carry an approved request out, or go on with one that was begun; `request_show` of it. Repeat it at will.
+
+    A mailbox that is to be closed is backed up and exported before; when either fails, it stays open.
+    """
     begun = ask("request_begin", number=number)
-    told = []
+    told = [f"backup {take_backup(site, clock)[0].id}"] if begun["export"] else []
     for address in begun["export"]:
         taken = _export(site, clock, number, address)
         told.append(f"{address}: {taken['letters']} letters, {taken['octets']} octets, {taken['tar']}")

@@ -31,7 +31,7 @@ def take_letters(site: Site, ask: Callable[..., Any]) -> list[Json]:
             told = read(paths[name], site.config.requests.letter_octets)
         except (OSError, KeyError):  # its reader has moved it just now: next time
             continue
-        outcomes.append({"name": name, **ask("request_intake", name=name, **told)})
+        outcomes.append({"letter": name, **ask("request_intake", letter=name, **told)})
     return outcomes
 
 

@@ -47,7 +47,7 @@ def move_letters(source: str, target: str, below: str = "") -> int:
         note_mailbox_move(source, target)
         for path in directories:
             moved += _move_folder(path, source, target, below)
-        for path in sorted(directories, key=len, reverse=True):
+        for path in [*_subfolders(source), source]:
             _remove_empty(path, source)
     except OSError as error:
         raise store_error(error, f"cannot move letters of {source}") from error
@@ -78,12 +78,12 @@ def _move_folder(path: str, source: str, target: str, below: str) -> int:
 
 def _remove_empty(path: str, source: str) -> None:
     """Take an empty folder away. Only rmdir(2) touches where letters lie: it refuses as soon as one has come."""
+    if path == source and _subfolders(source):
+        return
     try:
         for part in ("new", "cur"):
             with contextlib.suppress(FileNotFoundError):
                 os.rmdir(f"{path}/{part}")
-        if path == source and len(folder_dirs(source)) > 1:
-            return
         for name in _files(f"{path}/tmp"):  # noqa: S108 - the Maildir's own tmp/
             os.unlink(f"{path}/tmp/{name}")  # noqa: S108 - the Maildir's own tmp/
         for entry in list(os.scandir(path)):
@@ -93,6 +93,12 @@ def _remove_empty(path: str, source: str) -> None:
         for part in ("tmp", "cur", "new"):
             with contextlib.suppress(OSError):
                 os.makedirs(f"{path}/{part}", mode=0o700, exist_ok=True)
+
+
+def _subfolders(source: str) -> list[str]:
+    """Also those that a killed run has emptied halfway."""
+    with os.scandir(source) as entries:
+        return [entry.path for entry in entries if entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)]
 
 
 def _files(path: str) -> list[str]:

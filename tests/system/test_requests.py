@@ -149,7 +149,9 @@ def test_what_a_stranger_writes_is_a_draft_and_nobody_is_answered(province, forg
     before = {local: len(province.letters(local)) for local in ("sonv", "minhnv", "sotttt")}
     text = f"Yêu cầu: hủy bỏ\nHộp thư: {here('minhnv')}\n"
     head = [*forged, "From: Sở Nội vụ <sonv@so-noi-vu.example>", "Subject: x", f"Message-ID: <{len(forged)}@x>"]
-    octets = ("\r\n".join(head) + "\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + text.replace("\n", "\r\n")).encode()
+    octets = (
+        "\r\n".join(head) + "\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n" + text.replace("\n", "\r\n")
+    ).encode()
     with smtplib.SMTP("127.0.0.1", province.port("smtp"), timeout=30) as client:
         client.sendmail("sonv@so-noi-vu.example", [here("yeucau")], octets)
     (shown,) = take_in(province)

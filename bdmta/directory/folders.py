@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from storage.errors import StoreError
 from storage.files import sync_file_system
@@ -31,8 +32,9 @@ def create_mailboxes(root: str, addresses: Sequence[str]) -> None:
         return
     try:
         folders, files = _shape(missing[0])
-        for path in rest:
-            _build(path, folders, files)
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as together:  # mkdir(2) waits for disk, not for us
+            for _ in together.map(lambda path: _build(path, folders, files), rest):
+                pass
         fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             sync_file_system(fd)

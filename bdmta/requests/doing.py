@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from bdmta.backup.taking import take_backup
@@ -23,6 +25,11 @@ def carry_out(site: Site, clock: Clock, ask: Ask, number: str) -> Json:
 
     A mailbox that is to be closed is backed up and exported before; when either fails, it stays open.
     """
+    with _turn(site):
+        return _carry_out(site, clock, ask, number)
+
+
+def _carry_out(site: Site, clock: Clock, ask: Ask, number: str) -> Json:
     begun = ask("request_begin", number=number)
     told = [f"backup {take_backup(site, clock)[0].id}"] if begun["export"] else []
     for address in begun["export"]:
@@ -39,13 +46,25 @@ def resume(site: Site, clock: Clock, ask: Ask) -> list[str]:
     """Go on with everything that was begun; the numbers. What fails is said by its own request's history."""
     numbers = []
     for one in ask("request_work"):
-        if one["state"] == "working":
-            carry_out(site, clock, ask, one["number"])
-        else:
-            ask("request_settle", number=one["number"])
-            _work(site, clock, ask, one)
+        with _turn(site):
+            if one["state"] == "working":
+                _carry_out(site, clock, ask, one["number"])
+            else:
+                ask("request_settle", number=one["number"])
+                _work(site, clock, ask, one)
         numbers.append(one["number"])
     return numbers
+
+
+@contextmanager
+def _turn(site: Site) -> Iterator[None]:
+    """One process at a time works with files: a command, or what the office started; freed when it dies."""
+    fd = os.open(os.path.join(site.data_dir, "requests.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def _work(site: Site, clock: Clock, ask: Ask, one: Json) -> None:

@@ -48,7 +48,7 @@ def carry(root: Path, number: str, die_after: int) -> None:
 
 
 def go_on(service, root: Path, number: str) -> None:
-    site = SimpleNamespace(mail_root=str(root / "mail"), backup_dir=str(root / "backup"))
+    site = SimpleNamespace(mail_root=str(root / "mail"), backup_dir=str(root / "backup"), data_dir=str(root))
     asker = lambda name, **arguments: ask(service, name, **arguments)  # noqa: E731
     doing.take_backup = lambda site, clock: (SimpleNamespace(id="b"), [])  # the backup's own crashes are its own tests'
     if ask(service, "request_show", number=number)["state"] in ("approved", "working"):

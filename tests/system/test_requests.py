@@ -7,6 +7,7 @@ import re
 import smtplib
 import threading
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.site import DOMAIN, PASSWORDS, SiteUnderTest
 from tests.system.wire import here, office
 
 CLERK = "Mat-khau-2030"
+PROJECT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,17 @@ def test_a_form_brings_many_requests(province):
     first, second = take_in(province)
     assert first["proposal"]["local_part"] == "lanttn"
     assert second["proposal"]["status"] == "review"  # the second of that name waits behind the first
+
+
+def test_an_ods_form_from_a_machine_is_taken_and_not_answered(province):
+    """RFC 3834 §2: what says that it is automatic gets no answer."""
+    form = (PROJECT / "conf" / "templates" / "yeu-cau.ods").read_bytes()
+    fields = ("Auto-Submitted: auto-generated",)
+    submit(province, "sotttt", PASSWORDS["sotttt"], "x", "ods", *fields, attachment=form, name="yeu-cau.ods")
+    (shown,) = take_in(province)
+    assert (shown["kind"], shown["state"], shown["details"]["position"]) == ("create", "received", "Chuyên viên")
+    assert shown["proposal"]["status"] == "review"  # minhnv is held
+    assert [n for n in shown["notices"] if n["purpose"] == "acknowledge"] == []
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def done(number: NumberArgument, json: JsonOption = False) -> None:
     from bdmta.requests.doing import carry_out
 
     site = current_site()
-    made = carry_out(site, SystemClock(), lambda name, **arguments: call(site, name, **arguments), number)
+    made = carry_out(site, SystemClock(), lambda name, /, **arguments: call(site, name, **arguments), number)
     _tell(made, json, f"{number}: done" + (f", {made['subject']}" if made["subject"] else ""))
     papers = [one for one in made["notices"] if one["channel"] == "paper" and not one["sent_at"]]
     if papers and not json:
@@ -188,7 +188,7 @@ def print_(
 
     site = current_site()
     made = print_papers(
-        site, SystemClock(), lambda name, **arguments: call(site, name, **arguments), numbers or None, out,
+        site, SystemClock(), lambda name, /, **arguments: call(site, name, **arguments), numbers or None, out,
         with_slips=slips,
     )  # fmt: skip
     if json:
@@ -209,7 +209,7 @@ def resume(json: JsonOption = False) -> None:
     from bdmta.requests.duties import go_on
 
     site = current_site()
-    made = go_on(site, SystemClock(), lambda name, **arguments: call(site, name, **arguments))
+    made = go_on(site, SystemClock(), lambda name, /, **arguments: call(site, name, **arguments))
     if json:
         print_json(made)
         return

@@ -114,8 +114,7 @@ def _make_folders(site: Site, addresses: list[str], advance: Callable[[str, int,
     from bdmta.office.client import call
 
     for start in range(0, len(addresses), _FOLDERS_AT_ONCE):
-        is_last = start + _FOLDERS_AT_ONCE >= len(addresses)
-        call(site, "mailbox_folders", addresses=addresses[start : start + _FOLDERS_AT_ONCE], is_last=is_last)
+        call(site, "mailbox_folders", addresses=addresses[start : start + _FOLDERS_AT_ONCE])
         advance("folders", min(start + _FOLDERS_AT_ONCE, len(addresses)), len(addresses))
 
 

@@ -121,10 +121,7 @@ def _add_alias(service: DirectoryService, change: Change, row: dict[str, Any]) -
 
 
 @call
-def mailbox_folders(service: DirectoryService, *, addresses: list[str], is_last: bool | None = None) -> int:
-    """Make the folders of these mailboxes; how many. Harmless to repeat: a delivery would make them too.
-
-    Durable when it returns; of several calls (`is_last` False, …, True) after the last: that sync is paid once.
-    """
-    create_mailboxes(service.mail_root, [service.own_address(address) for address in addresses], is_last=is_last)
+def mailbox_folders(service: DirectoryService, *, addresses: list[str]) -> int:
+    """Make the folders of these mailboxes; how many. Harmless to repeat: a delivery would make them too."""
+    create_mailboxes(service.mail_root, [service.own_address(address) for address in addresses])
     return len(addresses)

@@ -13,30 +13,28 @@ from storage.maildir import create_mailbox, mailbox_dir
 ONE_BY_ONE_COUNT = 4
 
 
-def create_mailboxes(root: str, addresses: Sequence[str], *, is_last: bool | None = None) -> None:
+def create_mailboxes(root: str, addresses: Sequence[str]) -> None:
     """Make the Maildirs of `addresses` under `root`; durable, those that exist are completed. Raises StoreError.
 
     Each of many appears whole or not at all (built beside, renamed), and one syncfs(2) makes all durable: measured
-    8 times as fast as one by one. `is_last` False: more will follow, whose last
-    call (True) makes all durable.
+    8 times as fast as one by one.
     """
     if not addresses:
         return
     paths = [mailbox_dir(root, address) for address in addresses]
     missing = [path for path in paths if not os.path.lexists(path)]
     alone = set(missing[:1] if len(missing) > ONE_BY_ONE_COUNT else missing)
-    rest = [path for path in missing if path not in alone]
-    together = set(rest)
     for path in paths:
-        if path not in together:
+        if path in alone or path not in missing:
             create_mailbox(path)
+    rest = [path for path in missing if path not in alone]
+    if not rest:
+        return
     try:
-        folders, files = _shape(missing[0]) if rest else ([], [])
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # mkdir(2) waits for disk, not for us
-            for _ in pool.map(lambda path: _build(path, folders, files), rest):
+        folders, files = _shape(missing[0])
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as together:  # mkdir(2) waits for disk, not for us
+            for _ in together.map(lambda path: _build(path, folders, files), rest):
                 pass
-        if not (is_last or (is_last is None and rest)):
-            return
         fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             sync_file_system(fd)

@@ -6,6 +6,7 @@ import time
 import pytest
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("listener", ["imaps", "submissions"])
 def test_a_client_that_keeps_its_tls_session_open_does_not_hold_up_the_end(own_site, listener):
     site = own_site({"dns": {"servers": "[]"}, "server": {"grace_s": "30"}})

@@ -96,7 +96,7 @@ def test_wrong_passwords_make_the_next_answer_wait_over_all_edges(pair):
         assert time.monotonic() - started < 3
 
 
-@pytest.mark.parametrize("listener", ["imaps", "pop3s"])
+@pytest.mark.parametrize("listener", ["imaps", pytest.param("pop3s", marks=pytest.mark.slow)])
 def test_wrong_passwords_by_smtp_make_imap_and_pop3_wait(pair, listener):
     """One count for all protocols and edges: the fourth wrong password is answered after a second at the earliest."""
     office(pair, "mailbox_add", address=here(f"cho.{listener}"), name="Chờ", password="Mat-khau-2040")

@@ -403,6 +403,7 @@ def test_what_strangers_send_is_answered_and_harms_nobody(site, octets):
     assert "page failed" not in site.log()
 
 
+@pytest.mark.slow
 def test_one_address_holds_so_many_connections(site):
     """More are closed at once; those of others, and this one's later, are served."""
     held = [socket.create_connection(("127.0.0.1", site.port("web")), 30) for _ in range(40)]

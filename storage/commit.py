@@ -34,7 +34,7 @@ from storage.spool_entry import Target
 __all__ = ["Commit", "Crossing", "Delivery", "Stored", "Target"]
 
 DIRECT_TARGETS_COUNT = 100
-JOURNAL_TARGETS_COUNT = 1000  # linked before the 250: 10 ms for a thousand
+JOURNAL_TARGETS_COUNT = 100  # more are acknowledged by their spool entry, and linked without a thread's wait
 _EXPAND_BATCH_COUNT = 2500  # links are cheap, and a sync holds up those that follow
 
 Crossing = tuple[str, int]  # a mailbox's directory, and the percent of its quota that it has just passed upward

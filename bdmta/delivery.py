@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,6 +67,9 @@ class Deliverer:
     def _fits(self, entry: MailboxEntry, size_octets: int) -> bool:
         return self._quota.fits(self.mailbox_dir(entry.address), limit_of(entry), size_octets)
 
+    def _fits_member(self, entry: MailboxEntry, size_octets: int) -> bool:
+        return self._quota.fits_member(self.mailbox_dir(entry.address), limit_of(entry), size_octets)
+
     async def place(self, envelope: Envelope, letter: Letter, junk: Iterable[str] = ()) -> Placed:
         """Durable for every recipient when it returns; StoreError or NoSpace and nothing is promised.
 
@@ -117,7 +121,7 @@ class Deliverer:
             into = spam if recipient.key in junk else inbox
             many = len(recipient.route.mailboxes) > 1
             for entry in recipient.route.mailboxes:
-                if many and not self._fits(entry, size_octets):
+                if many and not self._fits_member(entry, size_octets):
                     self._log.warning("mailbox full, group copy waits in the queue", mailbox=entry.address)
                     outside.setdefault(entry.address, (Outside(entry.address, recipient.key), recipient))
                     continue
@@ -132,7 +136,13 @@ class Deliverer:
 
 def limit_of(entry: MailboxEntry) -> Limit:
     """The quota of a mailbox as the store knows it; 0 is no limit."""
-    return Limit(entry.quota_octets or 0, entry.quota_letters or 0)
+    return _limit(entry.quota_octets or 0, entry.quota_letters or 0)
+
+
+@functools.lru_cache(maxsize=1024)
+def _limit(octets: int, letters: int) -> Limit:
+    """One object for the many mailboxes of one limit: a letter to a group asks for each."""
+    return Limit(octets, letters)
 
 
 def _entries(

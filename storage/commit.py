@@ -104,15 +104,15 @@ class Commit:
     def store_sync(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry] = ()) -> Stored:
         """Like `store`, for commands: large deliveries are served before it returns. Blocks."""
         stored, large = self._store(deliveries, entries)
-        for lock in large:
-            self._expand_quietly(lock)
+        for lock, entry in large:
+            self._expand_quietly(lock, entry)
         return stored
 
     def _store_and_go_on(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry]) -> Stored:
         """In the executor; the rest is handed on from here, for whoever awaits may be cancelled."""
         stored, large = self._store(deliveries, entries)
-        for lock in large:
-            future = self._executor.submit(self._expand_quietly, lock)
+        for lock, entry in large:
+            future = self._executor.submit(self._expand_quietly, lock, entry)
             self._background.add(future)
             future.add_done_callback(self._background.discard)
         return stored
@@ -127,17 +127,20 @@ class Commit:
         finished = 0
         for entry_id in self._spool.list("expand"):
             with contextlib.suppress(Locked, NotFound, Corrupt):
-                self._expand(self._spool.lock(entry_id), is_resumed=True)
+                lock = self._spool.lock(entry_id)
+                self._expand(lock, self._spool.load_locked(lock), is_resumed=True)
                 finished += 1
         return finished
 
-    def _store(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry]) -> tuple[Stored, list[EntryLock]]:
+    def _store(
+        self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry]
+    ) -> tuple[Stored, list[tuple[EntryLock, QueueEntry]]]:
         letters = [d.letter for d in deliveries] + [e.letter for e in entries if e.letter is not None]
         self.space.take(sum({id(letter): letter.size_octets for letter in letters}.values()))
         placing = Placing(self._tmp_dir, self._dirs)
         locks: list[EntryLock] = []
         names: list[str] = []
-        large: list[EntryLock] = []
+        large: list[tuple[EntryLock, QueueEntry]] = []
         try:
             for entry in entries:
                 self._spool_entry(placing, entry, locks)
@@ -145,7 +148,8 @@ class Commit:
                 name = delivery.name or unique_name(self._clock, self._host, delivery.letter.size_octets)
                 names.append(name)
                 if len(delivery.targets) > DIRECT_TARGETS_COUNT:
-                    large.append(self._spool_entry(placing, self._large(delivery, name), locks))
+                    entry = self._large(delivery, name)
+                    large.append((self._spool_entry(placing, entry, locks), entry))
                 else:
                     placing.link(delivery.letter, delivery.targets, name)
             placing.sync()
@@ -154,11 +158,10 @@ class Commit:
             if isinstance(error, StoreError):
                 raise
             raise store_error(error, "cannot store a letter") from error
-        for lock in locks:
-            if lock not in large:
-                lock.release()
+        for lock in locks[: len(entries)]:  # those of the large deliveries come after them, and are still needed
+            lock.release()
         crossings = self._count(deliveries)
-        return Stored(tuple(names), crossings, tuple(lock.id for lock in large)), large
+        return Stored(tuple(names), crossings, tuple(lock.id for lock, _ in large)), large
 
     def _spool_entry(self, placing: Placing, entry: QueueEntry, locks: list[EntryLock]) -> EntryLock:
         if entry.letter is None:
@@ -177,6 +180,7 @@ class Commit:
         return QueueEntry(
             id=self._spool.new_id("expand"), sender="", letter=delivery.letter, received_at=self._clock.time(),
             kind="expand", targets=delivery.targets, name=name, batch_count=_EXPAND_BATCH_COUNT,
+            size_octets=delivery.letter.size_octets,
         )  # fmt: skip
 
     def _undo(self, placing: Placing, locks: Sequence[EntryLock]) -> None:
@@ -198,14 +202,13 @@ class Commit:
         counted = ((t.mailbox, self._quota.add(t.mailbox, letter.size_octets, 1, t.limit)) for t in targets)
         return tuple((mailbox, percent) for mailbox, percent in counted if percent)
 
-    def _expand_quietly(self, lock: EntryLock) -> None:
+    def _expand_quietly(self, lock: EntryLock, entry: QueueEntry) -> None:
         """What fails stays in the spool, for `resume`."""
         with contextlib.suppress(StoreError, OSError):
-            self._expand(lock, is_resumed=False)
+            self._expand(lock, entry, is_resumed=False)
 
-    def _expand(self, lock: EntryLock, *, is_resumed: bool) -> None:
+    def _expand(self, lock: EntryLock, entry: QueueEntry, *, is_resumed: bool) -> None:
         with lock:
-            entry = self._spool.load(lock.id)
             crossings, failed = expand_entry(entry, self._spool, self._quota, self._tmp_dir, is_resumed=is_resumed)
             if failed:
                 # The rest waits as a new attempt, for which the progress recorded so far does not count.

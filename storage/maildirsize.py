@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ FILE_NAME = "maildirsize"
 MAX_FILE_OCTETS = 5120  # longer ones are summed anew (Maildir++, Dovecot)
 STALE_AFTER_S = 15 * 60.0  # a full mailbox with an older file is summed anew
 
-_LINE = re.compile(rb"[ \t]*(-?\d{1,18})[ \t]+(-?\d{1,18})[ \t]*\r?")
+_LINES = re.compile(rb"(?:[ \t]*-?\d{1,18}[ \t]+-?\d{1,18}[ \t]*\r?\n)+")
 _LIMIT = re.compile(rb"(\d{1,18})([SC])")
 
 
@@ -59,9 +60,19 @@ class Sizes:
 
 def parse_sizes(octets: bytes) -> Sizes | None:
     """The file's content; None when it is broken, cut off in a line or sums to less than nothing."""
-    if not octets.endswith(b"\n"):
+    header, _, lines = octets.partition(b"\n")
+    limit = _parse_limit(header)
+    if limit is None or _LINES.fullmatch(lines) is None:
         return None
-    header, *lines = octets[:-1].split(b"\n")
+    numbers = lines.split()
+    usage = Usage(sum(map(int, numbers[::2])), sum(map(int, numbers[1::2])))
+    if usage.octets < 0 or usage.letters < 0:
+        return None
+    return Sizes(limit, usage, len(numbers) // 2)
+
+
+@functools.lru_cache(maxsize=1024)
+def _parse_limit(header: bytes) -> Limit | None:
     limits = {b"S": 0, b"C": 0}
     for part in header.strip().split(b","):
         found = _LIMIT.fullmatch(part)
@@ -69,16 +80,7 @@ def parse_sizes(octets: bytes) -> Sizes | None:
             return None
         if found is not None:
             limits[found.group(2)] = int(found.group(1))
-    total_octets = total_letters = 0
-    for line in lines:
-        added = _LINE.fullmatch(line)
-        if added is None:
-            return None
-        total_octets += int(added.group(1))
-        total_letters += int(added.group(2))
-    if total_octets < 0 or total_letters < 0 or not lines:
-        return None
-    return Sizes(Limit(limits[b"S"], limits[b"C"]), Usage(total_octets, total_letters), len(lines))
+    return Limit(limits[b"S"], limits[b"C"])
 
 
 def render_sizes(limit: Limit, usage: Usage) -> bytes:

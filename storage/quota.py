@@ -34,12 +34,16 @@ WARNING_PERCENTS = (80, 95)
 _MARKER_FRESH_S = 60.0  # two processes that pass a mark at once warn once
 _LEFTOVER_AFTER_S = 3600.0
 _CACHED_COUNT = 10_000
+_AMPLE_FOR_S = 60.0
+_AMPLE_OCTETS = 64 << 20
+_AMPLE_COUNT = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Known:
     stamp: tuple[int, int, int]  # mtime_ns, size, inode
     sizes: Sizes
+    seen_at: float
 
 
 class Quota:
@@ -80,6 +84,22 @@ class Quota:
             sizes = self._read(mailbox) if self._executor is None else None
             return sizes is not None and limit.holds(sizes.usage, size_octets)
         return False
+
+    def fits_member(self, mailbox: str, limit: Limit, size_octets: int) -> bool:
+        """As `fits`, for one of a group's many mailboxes: one that this process saw less than half full, with plenty
+        of room, within the last minute is not looked at again. To overrun its limit by that, 64 MiB or 1,000 letters
+        must have come in that minute by other processes.
+        """
+        known = self._known.get(mailbox)
+        if known is not None and known.sizes.limit == limit and self._clock.monotonic() - known.seen_at < _AMPLE_FOR_S:
+            usage = known.sizes.usage
+            free_octets = limit.octets - usage.octets - size_octets
+            free_letters = limit.letters - usage.letters - 1
+            if (not limit.octets or free_octets > max(_AMPLE_OCTETS, limit.octets // 2)) and (
+                not limit.letters or free_letters > max(_AMPLE_COUNT, limit.letters // 2)
+            ):
+                return True
+        return self.fits(mailbox, limit, size_octets)
 
     def add(self, mailbox: str, octets: int, letters: int, limit: Limit | None = None) -> int:
         """Record what was added (or, below zero, removed). The percent of `limit` just passed upward (80, 95), else 0.
@@ -163,12 +183,9 @@ class Quota:
     def _read(self, mailbox: str) -> Sizes | None:
         """What the file says, or None when it must be summed anew."""
         path = f"{mailbox}/{FILE_NAME}"
-        stamp = _stamp(path)
-        if stamp is None or stamp[1] > MAX_FILE_OCTETS:
-            return None
-        with self._lock:
-            known = self._known.get(mailbox)
-        if known is not None and known.stamp == stamp:
+        known = self._known.get(mailbox)
+        if known is not None and known.stamp == _stamp(path):
+            known.seen_at = self._clock.monotonic()
             return known.sizes
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -182,14 +199,15 @@ class Quota:
     def _parse(self, mailbox: str, fd: int) -> Sizes | None:
         octets = os.pread(fd, MAX_FILE_OCTETS + 1, 0)
         found = os.fstat(fd)
-        sizes = parse_sizes(octets) if len(octets) == found.st_size else None
+        is_whole = len(octets) == found.st_size <= MAX_FILE_OCTETS
+        sizes = parse_sizes(octets) if is_whole else None
         if sizes is not None:
             self._keep(mailbox, (found.st_mtime_ns, found.st_size, found.st_ino), sizes)
         return sizes
 
     def _keep(self, mailbox: str, stamp: tuple[int, int, int], sizes: Sizes) -> None:
         with self._lock:
-            self._known[mailbox] = _Known(stamp, sizes)
+            self._known[mailbox] = _Known(stamp, sizes, self._clock.monotonic())
             self._known.move_to_end(mailbox)
             if len(self._known) > _CACHED_COUNT:
                 self._known.popitem(last=False)
@@ -206,8 +224,7 @@ class Quota:
             found = os.fstat(fd)
             if found.st_size > MAX_FILE_OCTETS:
                 return None
-            with self._lock:
-                known = self._known.get(mailbox)
+            known = self._known.get(mailbox)
             if known is None or known.stamp[1:] != (found.st_size - len(line), found.st_ino):
                 return self._parse(mailbox, fd)
         finally:

@@ -122,8 +122,8 @@ def step(root: str, count: int, targets: int) -> None:
             stored, large = commit.store_sync([delivery], entries), []
         wanted = ",".join(map(str, range(targets)))
         real_write(1, f"{stored.names[0]} {letter.size_octets} {wanted} step-{count}\n".encode())
-        for lock in large:
-            commit._expand(lock, is_resumed=False)
+        for lock, entry in large:
+            commit._expand(lock, entry, is_resumed=False)
         real_write(1, b"done\n")
         os._exit(0)
 

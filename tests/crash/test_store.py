@@ -120,7 +120,7 @@ def test_a_process_that_works_on_a_large_delivery_is_left_alone(site: str) -> No
     with ThreadPoolExecutor(1) as executor:
         commit, spool = make(site, executor)
         targets = tuple(Target(mailbox(site, n)) for n in range(MAILBOXES))
-        _, (lock,) = commit._store([Delivery(Letter.from_octets([b"A: b\r\n\r\nend\r\n"]), targets)], ())
+        _, ((lock, _),) = commit._store([Delivery(Letter.from_octets([b"A: b\r\n\r\nend\r\n"]), targets)], ())
         assert commit.resume() == 0
         assert spool.list("expand") == [lock.id]
         lock.release()
@@ -194,7 +194,7 @@ def test_a_box_that_could_not_be_served_is_not_forgotten_over_a_kill(site: str) 
         commit, spool = make(site, executor)
         shutil.rmtree(mailbox(site, 3))
         targets = tuple(Target(mailbox(site, n)) for n in range(MAILBOXES))
-        _, (lock,) = commit._store([Delivery(Letter.from_octets([b"X-Id: y\r\n\r\nend\r\n"]), targets)], ())
+        _, ((lock, _),) = commit._store([Delivery(Letter.from_octets([b"X-Id: y\r\n\r\nend\r\n"]), targets)], ())
         spool.note_failure(spool.load(lock.id), 3)  # what a process did that was killed after it
         spool.open_place(spool.load(lock.id)).note(5)
         lock.release()

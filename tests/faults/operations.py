@@ -148,8 +148,8 @@ class DeliverGroup(Operation):
             targets = tuple(Target(str(self.mailbox(root, n))) for n in range(self.boxes_count))
             _, large = commit._store([Delivery(letter_of("one"), targets)], [])
             say("250")
-            for lock in large:
-                commit._expand(lock, is_resumed=False)
+            for lock, entry in large:
+                commit._expand(lock, entry, is_resumed=False)
             say("expanded")
 
     def check(self, root: Path, said: list[str]) -> list[str]:

@@ -188,6 +188,7 @@ def test_targets_that_fail_wait_in_the_spool_and_nobody_gets_two(site: Site) -> 
     site.commit.store_sync([Delivery(Letter.from_octets([LETTER]), tuple(map(Target, boxes)))])
     (waiting,) = site.spool.list("expand")
     assert [t.mailbox for t in site.spool.load(waiting).targets] == gone
+    assert site.spool.load(waiting).size_octets == len(LETTER)
     create_mailbox(gone[0])
     assert site.commit.resume() == 1
     assert [t.mailbox for t in site.spool.load(waiting).targets] == gone[1:]
@@ -200,7 +201,7 @@ def test_targets_that_fail_wait_in_the_spool_and_nobody_gets_two(site: Site) -> 
 def test_a_letter_already_read_is_not_delivered_again_on_resume(site: Site) -> None:
     boxes = [site.box(f"u{n}") for n in range(101)]
     delivery = Delivery(Letter.from_octets([LETTER]), tuple(map(Target, boxes)))
-    stored, (lock,) = site.commit._store([delivery], ())
+    stored, ((lock, _),) = site.commit._store([delivery], ())
     lock.release()
     (name,) = stored.names
     os.link(f"{site.queue}/{lock.id}.msg", f"{boxes[4]}/cur/{name}:2,S")

@@ -166,3 +166,38 @@ def test_a_letter_to_everybody_sums_nobody_and_is_counted_all_the_same(box: str)
     put(box, 50)
     late.add(box, 50, 1, LIMIT)
     assert quota.usage(box) == Usage(150, 2)
+
+
+WIDE = Limit(1 << 30, 0)
+
+
+def test_a_members_mailbox_with_plenty_of_room_is_not_looked_at_again_for_a_minute(box: str) -> None:
+    clock = FakeClock()
+    quota = Quota(clock)
+    quota.set_limit(box, WIDE)
+    assert quota.fits_member(box, WIDE, 1000)
+    Path(box, "maildirsize").write_bytes(b"%dS,0C\n%d 1\n" % (WIDE.octets, WIDE.octets))
+    assert quota.fits_member(box, WIDE, 1000)
+    clock.advance(61)
+    assert not quota.fits_member(box, WIDE, 1000)
+
+
+@pytest.mark.parametrize(
+    ("limit", "octets", "letters"),
+    [
+        (WIDE, (1 << 29) + 1, 1),  # half full
+        (Limit(100 << 20, 0), 40 << 20, 1),  # less than 64 MiB are left
+        (Limit(0, 10_000), 1, 5001),
+        (Limit(0, 1500), 1, 600),
+    ],
+)
+def test_a_members_mailbox_without_plenty_of_room_is_looked_at_with_every_letter(
+    box: str, limit: Limit, octets: int, letters: int
+) -> None:
+    quota = Quota(FakeClock())
+    quota.recalculate(box, limit)
+    quota.add(box, octets, letters, limit)
+    assert quota.fits_member(box, limit, 1000)
+    full = (limit.octets, limit.letters)
+    Path(box, "maildirsize").write_bytes(b"%dS,%dC\n%d %d\n" % (*full, *full))
+    assert not quota.fits_member(box, limit, 1000)

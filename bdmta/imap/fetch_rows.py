@@ -1,17 +1,17 @@
-"""Renders the answers of a FETCH for a slice of letters: a column of values an item, one template, one join.
+"""Renders the answers of a FETCH for a slice of letters: a column of octets an item, one join (`render_lines`).
 
 Blocks on the disk when `Plan.needs_disk`: run it in the executor then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
 from typing import Any
 
 from bdmta.imap.fetch_items import FetchItem
-from bdmta.imap.render_flags import column, flag_texts
+from bdmta.imap.render_flags import column, flag_texts, modseq_texts
+from bdmta.imap.render_lines import Column, ascending_numbers, lines, numbers
 from bdmta.imap.response import date_time, literal
 from bdmta.imap.section import Letter, Span, picked_fields
 from storage.box import View
@@ -19,7 +19,6 @@ from storage.box_types import RENDERED
 from storage.errors import NotFound
 
 BIG_OCTETS = 1_048_576
-_FORMS = {"UID": b"UID %d", "RFC822.SIZE": b"RFC822.SIZE %d", "FLAGS": b"FLAGS (%b)", "MODSEQ": b"MODSEQ (%d)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,40 +61,35 @@ def render_rows(view: View, plan: Plan, rows: Sequence[int]) -> tuple[bytes, int
         texts = texts and [texts[i] for i in kept]
         if not kept:
             return b"", asked
-    template, values = _heads(view, plan, rows, ready)
-    missing_count = asked - len(rows)
-    if texts is None:
-        return b"".join(map((template + b")\r\n").__mod__, zip(*values, strict=True))), missing_count
-    return _with_texts(plan, template, values, texts), missing_count
+    columns = _columns(view, plan, rows, ready)
+    if texts is not None:
+        columns += _text_columns(plan, texts)
+    return lines(rows, columns), asked - len(rows)
 
 
-def _heads(
+def _columns(
     view: View, plan: Plan, rows: Sequence[int], ready: list[tuple[bytes, ...]] | list[Any] | None
-) -> tuple[bytes, list[Any]]:
-    """The template of everything but the sections, and its columns."""
-    forms: list[bytes] = []
-    values: list[Any] = [
-        range(rows.start + 1, rows.stop + 1)
-        if isinstance(rows, range) and rows.step == 1
-        else [row + 1 for row in rows]
-    ]
-    columns = view.columns
+) -> list[Column]:
+    """Everything but the sections."""
+    told = view.columns
     ready_columns = iter(zip(*ready, strict=True)) if ready else iter(())
+    columns: list[Column] = []
+    gap = b""
     for item in plan.plain:
-        forms.append(_FORMS.get(item.name, item.label + b" %b"))
+        label, values = gap + item.label + b" ", None
         if item.name == "UID":
-            values.append(column(columns.uid, rows))
+            values = ascending_numbers(column(told.uid, rows))
         elif item.name == "FLAGS":
-            values.append(flag_texts(view, rows))
+            label, values = gap, flag_texts(view, rows)
         elif item.name == "RFC822.SIZE":
-            values.append(column(columns.size, rows))
+            values = numbers(column(told.size, rows))
         elif item.name == "MODSEQ":
-            values.append(column(columns.modseq, rows))
+            label, values = gap, modseq_texts(column(told.modseq, rows))
         elif item.name == "INTERNALDATE":
-            values.append([date_time(at_s, plan.offset_s) for at_s in column(columns.internaldate, rows)])
-        else:
-            values.append(next(ready_columns))
-    return b"* %d FETCH (" + b" ".join(forms), values
+            values = [date_time(at_s, plan.offset_s) for at_s in column(told.internaldate, rows)]
+        columns.append((label, next(ready_columns) if values is None else values))
+        gap = b" "
+    return columns
 
 
 def _texts(view: View, plan: Plan, uids: Sequence[int]) -> list[list[bytes | None] | None] | None:
@@ -141,22 +135,20 @@ def spans_of(letter: Letter, plan: Plan) -> list[Span | None]:
     return spans
 
 
-def _with_texts(plan: Plan, template: bytes, values: list[Any], texts: list[Any]) -> bytes:
-    """Heads and texts alternating, so that each text is copied once, into the answer."""
+def _text_columns(plan: Plan, texts: list[Any]) -> list[Column]:
+    """The sections; a text that is there for every letter is not copied before the join."""
+    columns: list[Column] = []
     gap = b" " if plan.plain else b""
-    if len(plan.sections) == 1 and all(text[0] is not None for text in texts):
-        only = [text[0] for text in texts]
-        template += gap + plan.sections[0].label.replace(b"%", b"%%") + b" {%d}\r\n"
-        heads: Iterable[bytes] = map(template.__mod__, zip(*values, map(len, only), strict=True))
-        return b"".join(chain.from_iterable(zip(heads, only, repeat(b")\r\n"))))
-    pieces: list[bytes] = []
-    for head, text in zip(map(template.__mod__, zip(*values, strict=True)), texts, strict=True):
-        parts = [
-            item.label + b" " + (b"NIL" if octets is None else literal(octets))
-            for item, octets in zip(plan.sections, text, strict=True)
-        ]
-        pieces += [head, gap, b" ".join(parts), b")\r\n"]
-    return b"".join(pieces)
+    for place, item in enumerate(plan.sections):
+        column_texts = [text[place] for text in texts]
+        if None in column_texts:
+            told = [b"NIL" if octets is None else literal(octets) for octets in column_texts]
+            columns.append((gap + item.label + b" ", told))
+        else:
+            columns.append((gap + item.label + b" {", numbers(list(map(len, column_texts)))))
+            columns.append((b"}\r\n", column_texts))
+        gap = b" "
+    return columns
 
 
 def render_streamed(view: View, plan: Plan, row: int, known: Letter | None) -> tuple[Letter, list[bytes | Span]] | None:
@@ -173,8 +165,7 @@ def render_streamed(view: View, plan: Plan, row: int, known: Letter | None) -> t
         return None
     if ready is not None and ready[0] is None:
         return None
-    template, values = _heads(view, plan, rows, ready)
-    pieces: list[bytes | Span] = [template % tuple(value[0] for value in values)]
+    pieces: list[bytes | Span] = [lines(rows, _columns(view, plan, rows, ready)).removesuffix(b")\r\n")]
     gap = b" " if plan.plain else b""
     for item, span in zip(plan.sections, spans_of(letter, plan), strict=True):
         if span is None:

@@ -5,26 +5,37 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from bdmta.imap.render_lines import Column, ascending_numbers, lines
 from bdmta.imap.response import flag_list
 from storage.box import View
 from storage.box_types import RECENT
 
 
 def flag_texts(view: View, rows: Sequence[int]) -> list[bytes]:
-    r"""The flags of those rows, \Recent included; a folder has few distinct masks, each is rendered once."""
+    r"""`FLAGS (...)` of those rows, \Recent included; a folder has few distinct masks, each is rendered once."""
     flags = view.columns.flags
     keywords = view.box.keywords
     first_recent = view.recent_row
     picked = (
         flags[rows.start : rows.stop] if isinstance(rows, range) and rows.step == 1 else [flags[row] for row in rows]
     )
-    known = {mask: flag_list(mask, keywords) for mask in set(picked)}
+    known = {mask: _flags(mask, keywords) for mask in set(picked)}
     texts = [known[mask] for mask in picked]
     if rows and rows[-1] >= first_recent:
         for place, row in enumerate(rows):
             if row >= first_recent:
-                texts[place] = flag_list(picked[place] | RECENT, keywords)
+                texts[place] = _flags(picked[place] | RECENT, keywords)
     return texts
+
+
+def _flags(mask: int, keywords: tuple[str, ...]) -> bytes:
+    return b"FLAGS (%b)" % flag_list(mask, keywords)
+
+
+def modseq_texts(modseqs: Sequence[int]) -> list[bytes]:
+    """`MODSEQ (...)` of each; letters that changed together have the same."""
+    known = {modseq: b"MODSEQ (%d)" % modseq for modseq in set(modseqs)}
+    return [known[modseq] for modseq in modseqs]
 
 
 def column(values: Any, rows: Sequence[int]) -> Any:
@@ -36,15 +47,11 @@ def column(values: Any, rows: Sequence[int]) -> Any:
 
 def flag_lines(view: View, rows: Sequence[int], *, with_uid: bool, with_modseq: bool, with_flags: bool = True) -> bytes:
     """`* n FETCH (...)` for each row."""
-    names = [b"UID %d"] if with_uid else []
-    values: list[Any] = [[row + 1 for row in rows]]
+    columns: list[Column] = []
     if with_uid:
-        values.append(column(view.columns.uid, rows))
+        columns.append((b"UID ", ascending_numbers(column(view.columns.uid, rows))))
     if with_flags:
-        names.append(b"FLAGS (%b)")
-        values.append(flag_texts(view, rows))
+        columns.append((b" " if columns else b"", flag_texts(view, rows)))
     if with_modseq:
-        names.append(b"MODSEQ (%d)")
-        values.append(column(view.columns.modseq, rows))
-    template = b"* %d FETCH (" + b" ".join(names) + b")\r\n"
-    return b"".join(map(template.__mod__, zip(*values, strict=True)))
+        columns.append((b" " if columns else b"", modseq_texts(column(view.columns.modseq, rows))))
+    return lines(rows, columns)

@@ -74,6 +74,8 @@ __all__ = [
 T = TypeVar("T")
 _IDLE_BOXES = 64  # folders kept in memory though no session has them open
 _IDLE_ROWS = 500_000
+_SAVE_AFTER_S = 2.0  # of rest: then the folder's times are old enough to know it again by them (scan_folder)
+_SAVE_ATTEMPTS = 3  # while it is busy
 
 
 class QuotaKeeper(Protocol):
@@ -118,6 +120,8 @@ class Mailboxes:
         self._lock = threading.Lock()
         self._mailboxes: WeakValueDictionary[str, Mailbox] = WeakValueDictionary()  # sessions and folders hold them
         self._idle: OrderedDict[str, Box] = OrderedDict()
+        self._unsaved: dict[str, tuple[Box, int]] = {}
+        self._saver: threading.Timer | None = None
         self._indexes: OrderedDict[str, Index] = OrderedDict()
         self._sequence = count(1)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -158,6 +162,10 @@ class Mailboxes:
             self._loop.remove_reader(self.watcher.fileno())
         for mailbox in list(self._mailboxes.values()):
             mailbox.close()
+        with self._lock:
+            self._unsaved.clear()
+            if self._saver is not None:
+                self._saver.cancel()
         self._mailboxes.clear()
         self._idle.clear()
         self.watcher.close()
@@ -188,10 +196,14 @@ class Mailboxes:
             self._settling.settle(mailbox, folder, names)
 
     def rest(self, box: Box) -> None:
-        """Keep a folder that no session has open, for a while; the longest unused go first."""
+        """Keep a folder that no session has open, for a while; the longest unused go first. Its state is written to the
+        index soon: one after the other that comes and goes (APPEND) costs nothing of the folder's size.
+        """
         with self._lock:
             self._idle[box.path] = box
             self._idle.move_to_end(box.path)
+            self._unsaved[box.path] = (box, _SAVE_ATTEMPTS)
+            self._start_saver()
             rows = sum(len(one.columns) for one in self._idle.values())
             dropping = []
             while len(self._idle) > _IDLE_BOXES or (rows > _IDLE_ROWS and len(self._idle) > 1):
@@ -200,6 +212,27 @@ class Mailboxes:
                 dropping.append(oldest)
         for one in dropping:  # not under the lock: a mailbox has its own
             one.mailbox.drop(one)
+
+    def _start_saver(self) -> None:
+        """The lock is held."""
+        if self._saver is None and self._unsaved:
+            self._saver = threading.Timer(_SAVE_AFTER_S, self.later, [self._save_rested])
+            self._saver.daemon = True
+            self._saver.start()
+
+    def _save_rested(self) -> None:
+        """In the executor. A folder in which something happens is asked again, for some time."""
+        with self._lock:
+            self._saver = None
+            waiting, self._unsaved = self._unsaved, {}
+        for path, (box, attempts) in waiting.items():
+            if attempts > 1 and not box.is_settled():
+                with self._lock:
+                    self._unsaved.setdefault(path, (box, attempts - 1))
+            else:
+                box.save_if_changed()
+        with self._lock:
+            self._start_saver()
 
     def wake(self, box: Box) -> None:
         """The folder is in use again."""

@@ -19,7 +19,7 @@ from storage.errors import NotFound
 from storage.index_folder import Saved, save
 from storage.inotify import Watch
 from storage.keywords import Keywords
-from storage.scan_folder import Stamp, is_settled, stamp_of
+from storage.scan_folder import Stamp, is_settled, names_in_new, stamp_of
 from storage.uidlist import UidList
 from storage.uidlist_validity import next_uidvalidity
 
@@ -45,7 +45,9 @@ class BoxCore(BoxNumbers):
         self.is_lost = False
         self._keywords = Keywords(path)
         self._watch: Watch | None = None
+        self._watched: tuple[int, int] | None = None
         self._must_scan = True
+        self._reads_new = False  # cur is as it is known, new is not
         self._stamp: Stamp | None = None
         self._counts: tuple[Columns, int, Counts] | None = None
         self._saved: tuple[int, int, Stamp | None] | None = None
@@ -121,9 +123,10 @@ class BoxCore(BoxNumbers):
                     self.first_recent,
                     replace(saved.counts, recent=self._recent_count()),
                 )
-                if saved.stamp == stamp and not self.sync.uidlist.has_changed():
-                    self._must_scan = False
-                    self._stamp = stamp
+                if saved.stamp is not None and not self.sync.uidlist.has_changed():
+                    self._must_scan = not saved.stamp.has_same_cur(stamp)
+                    self._reads_new = saved.stamp != stamp  # letters came, and nobody has looked at them
+                    self._stamp = stamp if not self._must_scan and not self._reads_new else None
             self.refresh()
             if self.sync.compact_if_long(self.state) or saved is None:
                 self.save()
@@ -135,10 +138,18 @@ class BoxCore(BoxNumbers):
     def watch(self) -> None:
         """Have inotify tell of changes from now on; what came before is found by the next refresh."""
         with self.lock:
+            if self._watch is not None and self._watched != _inodes(self.path):
+                self.mailbox.boxes.watcher.remove(self._watch)  # another directory has got the folder's name
+                self._watch = None
+                self._must_scan = True
             if self._watch is None:
-                self._watch = self.mailbox.boxes.watcher.add(self.path, self._notify)
+                self._add_watch()
                 if self._watch is not None and (self._stamp is None or _stamp_or_none(self.path) != self._stamp):
                     self._must_scan = True
+
+    def _add_watch(self) -> None:
+        self._watched = _inodes(self.path)
+        self._watch = self.mailbox.boxes.watcher.add(self.path, self._notify)
 
     def unwatch(self) -> None:
         """Stop inotify for this folder."""
@@ -165,7 +176,12 @@ class BoxCore(BoxNumbers):
         finally:
             self._must_scan = True
             if had:
-                self._watch = self.mailbox.boxes.watcher.add(self.path, self._notify)
+                self._add_watch()
+
+    def is_settled(self) -> bool:
+        """Whether a state kept now would be known again later. Blocks."""
+        with self.lock:
+            return self._stamp_now() is not None
 
     def save_if_changed(self) -> None:
         """Keep the state unless the kept one is as good. Blocks."""
@@ -196,7 +212,7 @@ class BoxCore(BoxNumbers):
 
     def _stamp_now(self) -> Stamp | None:
         """Return the stamp by which `state` may be known again, None when it may not."""
-        if self._must_scan:
+        if self._must_scan or self._reads_new:
             return None
         if self._watch is None:
             return self._stamp
@@ -212,7 +228,7 @@ class BoxCore(BoxNumbers):
 
     def is_dirty(self) -> bool:
         """Whether `refresh` would have something to look at. A few µs."""
-        if self._must_scan or self.is_lost:
+        if self._must_scan or self._reads_new or self.is_lost:
             return True
         watch = self._watch
         if watch is not None:
@@ -256,10 +272,11 @@ class BoxCore(BoxNumbers):
             cur, new, is_lost = watcher.take(watch)
         elif not self._must_scan and self._stamp is not None and _stamp_or_none(self.path) == self._stamp:
             is_lost = False
+        reads_new, self._reads_new = self._reads_new, False
         if force or is_lost or self._must_scan:
             self._must_scan = False
             return None
-        return cur, new
+        return cur, {**dict.fromkeys(names_in_new(self.path), True), **new} if reads_new else new
 
     def apply(self, found: Found) -> bool:
         """Make the next state of what was found, number it, and tell. The lock is held."""
@@ -327,3 +344,8 @@ def _stamp_or_none(path: str) -> Stamp | None:
         return stamp_of(path)
     except NotFound:
         return None
+
+
+def _inodes(path: str) -> tuple[int, int] | None:
+    stamp = _stamp_or_none(path)
+    return None if stamp is None else (stamp.cur_inode, stamp.new_inode)

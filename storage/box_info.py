@@ -56,6 +56,9 @@ def sizes_in(base: str) -> tuple[int | None, int | None]:
 
 def virtual_octets_in(base: str) -> int | None:
     """Return the octets with CRLF line ends as the name claims them."""
+    tail = base.rpartition(",W=")[2]
+    if tail.isdecimal() and tail.isascii() and len(tail) < 16 and len(tail) < len(base):  # how we and Dovecot write it
+        return int(tail)
     virtual = _VIRTUAL.search(base)
     return int(virtual[1]) if virtual else None
 

@@ -147,7 +147,7 @@ class Mailbox:
             box.refresh()
             return Status(box.counts(), box.uidvalidity, box.uidnext, box.highestmodseq)
 
-        return self.on_box(name, told)
+        return self.on_box(name, told, watch=True)
 
     def _kept_figures(self, name: str) -> Status | None:
         path = folder_dir(self.path, name)
@@ -192,7 +192,7 @@ class Mailbox:
 
         `flags`: system flags; keywords by name (another folder numbers them differently).
         """
-        return self.on_box(name, lambda box: box_place.append(box, letter, flags, keywords, internaldate_s))
+        return self.on_box(name, lambda box: box_place.append(box, letter, flags, keywords, internaldate_s), watch=True)
 
     def on_box(self, name: str, use: Callable[[Box], T], *, watch: bool = False, keep: bool = False) -> T:
         """Return what `use` makes of a folder's box, opened if need be (`keep`: held on). Raises NotFound. Blocks.
@@ -275,16 +275,17 @@ class Mailbox:
             self._users[box.name] -= 1
             if self._users[box.name] > 0:
                 return
-            box.unwatch()
-        box.save_if_changed()
         self.boxes.rest(box)
 
     def drop(self, box: Box) -> None:
-        """Forget a folder that nobody uses."""
+        """Forget a folder that nobody uses; the index remembers it. Blocks."""
         with self._lock:
-            if self._open.get(box.name) is box and not self._users.get(box.name):
-                del self._open[box.name]
-                self._users.pop(box.name, None)
+            if self._open.get(box.name) is not box or self._users.get(box.name):
+                return
+            box.unwatch()  # before it may be opened anew, with a watch of its own
+            del self._open[box.name]
+            self._users.pop(box.name, None)
+        box.save_if_changed()
 
     def close(self) -> None:
         """Save and close. Blocks."""

@@ -69,9 +69,10 @@ class NameReader:
         known = set(map(add, state.bases, state.infos))
         there = set(reading.cur)
         names = Names(new=reading.new, stamp=reading.stamp)
-        for name in there - known:
-            base, info = split_name(name)
-            names.seen[base] = info
+        for name in reading.cur:  # in the directory's order, in which the kernel finds them fastest afterwards
+            if name not in known:
+                base, info = split_name(name)
+                names.seen[base] = info
         absent = known - there
         if absent:
             names.missing = [base for base, _ in map(split_name, absent) if base not in names.seen]
@@ -138,7 +139,7 @@ class NameReader:
                 size = virtual_size(f"{self.folder}/cur/{base}{info}")
         except OSError:
             return None
-        return Arrived(uid, base, info, flags_of(info), size, int(stat.st_mtime))
+        return Arrived(uid, base, info, flags_of(info), size, int(stat[stat_module.ST_MTIME]))
 
 
 def virtual_size(path: str) -> int:

@@ -104,7 +104,10 @@ class BoxNumbers:
         seen = state.highestmodseq
         if is_first:
             (seen,) = connection.execute("SELECT log_floor FROM folder WHERE id = ?", (folder,)).fetchone()
-        pairs = {uid: flags for uid in uids if (flags := flags_now(uid)) is not None}
+        if len(uids) == len(columns.uid):  # all of them, as uids ascend
+            pairs = dict(zip(columns.uid, columns.flags, strict=True))
+        else:
+            pairs = {uid: flags for uid in uids if (flags := flags_now(uid)) is not None}
         agreed = agree(
             connection,
             folder,

@@ -289,8 +289,9 @@ class Sync:
 
     def _to_come(self, state: State, names: Names) -> dict[str, int]:
         """Base to UID of the letters that become rows: unknown ones, and known ones that others gave another UID."""
-        coming = {base: uid for base in self._unknown(state, names) if (uid := self._uid_for(state, base)) is not None}
         uid_of = self._names.uid_of(state)
+        listed, first = self._listed, state.uidnext  # `_uid_for` of each, without the calls: there may be very many
+        coming = {base: uid for base in names.seen if base not in uid_of and (uid := listed.get(base, 0)) >= first}
         for base, uid in self._relisted.items():
             if base in uid_of and base not in names.missing:
                 row = state.row_of(uid_of[base])

@@ -15,6 +15,7 @@ from storage.box_types import KEYWORD_SHIFT, SYSTEM_MASK, Changed, Columns, Delt
 from storage.errors import Conflict
 
 _POLL_S = 1.0  # without inotify
+_PIECE_COUNT = 2048
 _SLOW_POLL_S = 30.0  # with it: in case the kernel's word was lost on the way
 
 
@@ -102,19 +103,36 @@ class View:
             expunged_uids=expunged_uids,
             exists=len(self.columns) if came else None,
             recent=len(self.columns) - self.recent_row if came else None,
-            flags=self._changed_rows(before.highestmodseq, newest.highestmodseq, len(self.columns) - came),
+            flags=self._changed_rows(before, newest, len(self.columns) - came),
             keywords_changed=has_keywords,
         )
 
-    def _changed_rows(self, seen_modseq: int, newest_modseq: int, told_count: int) -> tuple[int, ...]:
+    def _changed_rows(self, before: State, newest: State, told_count: int) -> tuple[int, ...]:
         """Rows that the session knows and whose flags others changed."""
-        if newest_modseq <= seen_modseq:
+        seen_modseq = before.highestmodseq
+        if newest.highestmodseq <= seen_modseq:
             return ()
         own, self._own = self._own, {}
         uids, modseqs = self.columns.uid, self.columns.modseq
         return tuple(
-            row for row in range(told_count) if modseqs[row] > seen_modseq and own.get(uids[row]) != modseqs[row]
+            row
+            for rows in self._differing(before.columns, told_count)
+            for row in rows
+            if modseqs[row] > seen_modseq and own.get(uids[row]) != modseqs[row]
         )
+
+    def _differing(self, before: Columns, told_count: int) -> Iterator[range]:
+        """The rows among which all are whose modseq is another than it was: a folder is compared in pieces, of which
+        most are equal, unless letters went.
+        """
+        now = self.columns
+        if before.uid is not now.uid and before.uid != now.uid[: len(before)]:
+            yield range(told_count)
+            return
+        for start in range(0, told_count, _PIECE_COUNT):
+            end = min(start + _PIECE_COUNT, told_count)
+            if before.modseq[start:end] != now.modseq[start:end]:
+                yield range(start, end)
 
     async def wait(self, timeout_s: float) -> bool:
         """Wait until the folder may have changed (inotify, another session, or a look each second); false at the
@@ -229,7 +247,7 @@ class View:
         Raises NotFound, OverQuota, NoSpace. Blocks.
         """
         uids = self.uids_of(rows)
-        return self.box.mailbox.on_box(folder, lambda target: box_place.copy(self.box, uids, target))
+        return self.box.mailbox.on_box(folder, lambda target: box_place.copy(self.box, uids, target), watch=True)
 
     def move(self, rows: Sequence[int], folder: str) -> Placed:
         """Move letters by renaming; the next `poll` tells the expunges (RFC 6851).
@@ -238,7 +256,7 @@ class View:
         """
         self._check_writable()
         uids = self.uids_of(rows)
-        return self.box.mailbox.on_box(folder, lambda target: box_place.move(self.box, uids, target))
+        return self.box.mailbox.on_box(folder, lambda target: box_place.move(self.box, uids, target), watch=True)
 
     def keyword_names(self, flags: int) -> list[str]:
         """Names of the keywords in a mask."""

@@ -20,6 +20,10 @@ class Stamp(NamedTuple):
     new_mtime_ns: int
     new_inode: int
 
+    def has_same_cur(self, other: Stamp) -> bool:
+        """`cur` is as it was, whatever came into `new`."""
+        return self[:2] == other[:2] and self.new_inode == other.new_inode
+
 
 @dataclass(slots=True)
 class Scan:
@@ -55,6 +59,14 @@ def scan(folder: str, now_s: float) -> Scan:
         raise NotFound(f"{folder} is no folder of letters") from None
     believed = before if is_settled(before, now_s) and stamp_of(folder) == before else None
     return Scan(_letters(cur), _letters(new), believed)
+
+
+def names_in_new(folder: str) -> list[str]:
+    """The letters that came and nobody looked at. Raises NotFound."""
+    try:
+        return _letters(os.listdir(f"{folder}/new"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(f"{folder} is no folder of letters") from None
 
 
 def _letters(names: list[str]) -> list[str]:

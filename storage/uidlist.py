@@ -11,6 +11,7 @@ header's and the highest line's plus one. Fields and lines that we do not know s
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ Remembered = tuple[int, int, list[tuple[int, str]]]  # uidvalidity, next UID, (U
 FILE_NAME = "dovecot-uidlist"
 _TAIL_OCTETS = 64
 UID_MAX = 0xFFFFFFFF
+_PLAIN_LINE = re.compile(r"^([0-9]{1,10})(?: [^:\n]*)? :([^:\n]+)(?::[^\n]*)?\n", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -235,8 +237,17 @@ def _bounded(uidvalidity: int, next_uid: int) -> tuple[int, int] | None:
 
 def parse_lines(octets: bytes, *, above_uid: int) -> Iterator[tuple[int, str]]:
     """Yield (UID, base name) of the lines that ascend; others are not ours to repair and are passed over."""
+    text = os.fsdecode(octets)
     last = above_uid
-    for line in os.fsdecode(octets).split("\n"):
+    plain = _PLAIN_LINE.findall(text)
+    if len(plain) == text.count("\n"):  # the usual case: every line as we and Dovecot write it
+        for number, base in plain:
+            uid = int(number)
+            if last < uid <= UID_MAX:
+                last = uid
+                yield uid, base
+        return
+    for line in text.split("\n"):
         front, colon, name = line.partition(" :")
         if not colon:  # version 1: "<uid> <name>"
             front, _, name = line.partition(" ")

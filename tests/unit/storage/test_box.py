@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from storage import box_names, scan_folder
 from storage.box import Deltas
 from storage.box_names import FolderLost
 from storage.box_quota import LimitedQuota
@@ -298,6 +299,7 @@ def test_a_kept_state_is_believed_only_for_an_unchanged_folder(world: World) -> 
     settle(world)
     view.box.refresh(force=True)
     view.close()
+    world.close()
     mailbox = world.mailbox()
     os.rename(f"{world.path}/cur/{names(world)[1]}", f"{world.path}/cur/{names(world)[1]}S")
     settle(world)  # a foreign program that sets the time back: not seen, by the rule
@@ -307,6 +309,75 @@ def test_a_kept_state_is_believed_only_for_an_unchanged_folder(world: World) -> 
     again = world.mailbox().open_view("INBOX")
     assert list(again.columns.flags) == [0, 1, 0]
     assert again.box.uidvalidity == view.box.uidvalidity
+
+
+@pytest.fixture
+def listed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders that were listed."""
+    folders: list[str] = []
+
+    def counted(folder: str, now_s: float) -> scan_folder.Scan:
+        folders.append(folder)
+        return scan_folder.scan(folder, now_s)
+
+    monkeypatch.setattr(box_names, "scan", counted)
+    return folders
+
+
+def test_a_folder_that_rests_is_followed_by_events(world: World, listed: list[str]) -> None:
+    view = filled(world, 3)
+    view.close()
+    listed.clear()
+    world.deliver("another")
+    os.rename(f"{world.path}/cur/{names(world)[1]}", f"{world.path}/cur/{names(world)[1]}S")
+    again = view.box.mailbox.open_view("INBOX")
+    assert again.box.fields(again.columns, "subject")[3] == "another" and list(again.columns.flags) == [0, 1, 0, 0]
+    assert listed == []
+
+
+def test_a_folder_that_rests_under_a_name_that_went_is_not_believed(world: World) -> None:
+    """Another process renames it, and gives its name to a new one: the watched directories still are the old ones."""
+    mailbox, other = world.mailbox(), world.mailbox()
+    mailbox.create("A")
+    mailbox.append("A", to_store("old"))
+    other.rename("A", "B")
+    other.create("A")
+    other.append("A", to_store("new"))
+    view = mailbox.open_view("A")
+    assert view.box.fields(view.columns, "subject") == ["new"]
+    other.append("A", to_store("newer"))
+    view.box.refresh()
+    assert view.box.fields(view.box.columns, "subject") == ["new", "newer"]
+
+
+def test_a_folder_that_rests_is_kept_once_it_can_be_known_again(world: World, listed: list[str]) -> None:
+    view = filled(world, 3)
+    view.close()
+    settle(world)
+    view.box.mailbox.boxes._save_rested()
+    listed.clear()
+    assert world.mailbox().status("INBOX").counts.messages == 3
+    assert len(world.mailbox().open_view("INBOX").columns) == 3
+    assert listed == []
+
+
+@pytest.mark.parametrize("inotify", [True, False])
+def test_letters_that_came_to_a_kept_folder_are_found_in_new_alone(
+    world: World, listed: list[str], inotify: bool
+) -> None:
+    view = filled(world, 3)
+    settle(world)
+    view.box.refresh(force=True)
+    view.close()
+    world.close()
+    listed.clear()
+    world.deliver("another")
+    again = world.mailbox(inotify=inotify).open_view("INBOX")
+    assert again.box.fields(again.columns, "subject")[3:] == ["another"]
+    assert listed == [] or not inotify
+    world.deliver("one more")
+    again.box.refresh()
+    assert again.box.fields(again.box.columns, "subject")[3:] == ["another", "one more"]
 
 
 def test_a_change_within_the_grain_of_mtime_is_seen(world: World) -> None:

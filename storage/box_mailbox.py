@@ -261,12 +261,7 @@ class Mailbox:
         return box
 
     def _left(self, view: View) -> None:
-        def leave() -> None:
-            if not view.read_only and not view.box.is_lost:
-                view.box.take_recent()
-            self._release(view.box)
-
-        self.boxes.later(leave)
+        self.boxes.later(lambda: self._release(view.box))
 
     def _release(self, box: Box) -> None:
         with self._lock:

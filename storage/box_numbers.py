@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from storage.box_recent import RecentTaken
 from storage.box_state import State, empty_columns
 from storage.index_folder import (
     Agreed,
@@ -40,6 +41,7 @@ class BoxNumbers:
         self.state = State(empty_columns(), [], [], 0, 1, 0)
         self.gone_uids: list[int] = []  # expunged since the box was opened, in order; states say how far they are
         self.first_recent = 1
+        self.recent = RecentTaken()
         self._folder: tuple[int, int] = (-1, 0)  # (index generation, folder id)
 
     def told_uidnext(self) -> int:
@@ -78,9 +80,14 @@ class BoxNumbers:
                 tell_uidnext(connection, folder, state.uidnext)
                 if gone_uids:
                     forget_letters(connection, folder, gone_uids)
+                first = take_recent(connection, folder, state.uidnext) if self.recent.sessions else state.uidnext
                 is_long = wants_saving(connection, folder)
         except sqlite3.Error:
             agreed, is_long = Agreed(max(floor, state.highestmodseq + 1), max(floor, state.highestmodseq + 1)), False
+            first = self.first_recent if self.recent.sessions else state.uidnext
+        if self.recent.sessions:
+            self.recent.add(first, state.uidnext)
+            self.first_recent = max(self.first_recent, state.uidnext)
         if is_long:
             self.mailbox.boxes.later(self.save)
         return _with_modseqs(state, changed_uids, agreed)
@@ -145,30 +152,16 @@ class BoxNumbers:
     def index_is_new(self) -> None:
         """What was known of the index's rows is void."""
 
-    def take_recent(self) -> int:
-        r"""Return the first UID that is \Recent to a session that selects now; later sessions begin after. Blocks."""
+    def take_recent(self) -> None:
+        r"""Take all that no session was told of, for one that selects now: it is \Recent to no other. Blocks."""
         with self.lock:
-            first = self.first_recent
-            if first >= self.state.uidnext:
-                return first
-            try:
-                with self.mailbox.index.writing() as connection:
-                    first = take_recent(connection, self._folder_id(connection), self.state.uidnext)
-            except sqlite3.Error:
-                pass
-            self.first_recent = self.state.uidnext
-            return first
-
-    def told_recent(self) -> None:
-        r"""A session was told of letters as \Recent: no other is (RFC 3501 §2.3.2). Memory; the index follows."""
-        uidnext = self.state.uidnext
-        if self.first_recent < uidnext:
+            first, uidnext = self.first_recent, self.state.uidnext
+            if first >= uidnext:
+                return
+            with suppress(sqlite3.Error), self.mailbox.index.writing() as connection:
+                first = take_recent(connection, self._folder_id(connection), uidnext)
+            self.recent.add(first, uidnext)
             self.first_recent = uidnext
-            self.mailbox.boxes.later(lambda: self._keep_recent(uidnext))
-
-    def _keep_recent(self, uidnext: int) -> None:
-        with self.lock, suppress(sqlite3.Error), self.mailbox.index.writing() as connection:
-            take_recent(connection, self._folder_id(connection), uidnext)
 
     def save(self) -> None:
         """Keep the state in the index."""

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from storage import box_change, box_place
 from storage.box_read import Box
+from storage.box_recent import Recent
 from storage.box_state import State, joined
 from storage.box_types import KEYWORD_SHIFT, SYSTEM_MASK, Changed, Columns, Deltas, Placed
 from storage.errors import Conflict
@@ -38,15 +39,24 @@ class View:
         self.keywords = self._state.keywords
         self._dead: list[int] = []  # expunged, not told yet
         self._own: dict[int, int] = {}  # UID -> modseq of this session's own last change
-        self._first_recent = box.first_recent if read_only else box.take_recent()
+        self._recent = Recent.from_uid(box.first_recent)
+        if not read_only:
+            box.recent.sessions.add(id(self))
+            box.take_recent()
+            self._recent = Recent().with_spans(box.recent.take())
         self._event: asyncio.Event | None = None
         self._on_close = on_close
         self.is_closed = False
 
     @property
-    def recent_row(self) -> int:
-        r"""Rows from here on are \Recent in this session."""
-        return bisect_left(self.columns.uid, self._first_recent)
+    def recent_rows(self) -> list[range]:
+        r"""The rows that are \Recent in this session, run by run."""
+        return self._recent.rows(self.columns.uid)
+
+    @property
+    def recent_count(self) -> int:
+        """How many these are."""
+        return self._recent.count(self.columns.uid)
 
     def row_of(self, uid: int) -> int | None:
         """Row of a UID, by bisection. Memory."""
@@ -95,14 +105,14 @@ class View:
     ) -> Deltas:
         came = len(self.columns.uid) - bisect_right(self.columns.uid, told_last)
         if came and not self.read_only:
-            self.box.told_recent()
+            self._recent = self._recent.with_spans(self.box.recent.take())
         has_keywords = newest.keywords != self.keywords
         self.keywords = newest.keywords
         return Deltas(
             expunged=expunged,
             expunged_uids=expunged_uids,
             exists=len(self.columns) if came else None,
-            recent=len(self.columns) - self.recent_row if came else None,
+            recent=self.recent_count if came else None,
             flags=self._changed_rows(before, newest, len(self.columns) - came),
             keywords_changed=has_keywords,
         )
@@ -270,5 +280,6 @@ class View:
         """The session leaves the folder. Memory; the index is written later, in the executor."""
         if not self.is_closed:
             self.is_closed = True
+            self.box.recent.sessions.discard(id(self))
             self.box.listen(id(self), None)
             self._on_close(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,16 +16,14 @@ def flag_texts(view: View, rows: Sequence[int]) -> list[bytes]:
     r"""`FLAGS (...)` of those rows, \Recent included; a folder has few distinct masks, each is rendered once."""
     flags = view.columns.flags
     keywords = view.box.keywords
-    first_recent = view.recent_row
     picked = (
         flags[rows.start : rows.stop] if isinstance(rows, range) and rows.step == 1 else [flags[row] for row in rows]
     )
     known = {mask: _flags(mask, keywords) for mask in set(picked)}
     texts = [known[mask] for mask in picked]
-    if rows and rows[-1] >= first_recent:
-        for place, row in enumerate(rows):
-            if row >= first_recent:
-                texts[place] = _flags(picked[place] | RECENT, keywords)
+    for run in view.recent_rows:
+        for place in range(bisect_left(rows, run.start), bisect_left(rows, run.stop)):
+            texts[place] = _flags(picked[place] | RECENT, keywords)
     return texts
 
 

@@ -49,7 +49,7 @@ async def uid_thread(session: Session, cursor: Cursor) -> bytes:
 def _looked(session: Session) -> Looked:
     view, server = session.selected(), session.server
     return looked_at(
-        view.box, view.columns, view.recent_row, server.clock.time(), server.settings.offset_s, server.fold
+        view.box, view.columns, view.recent_rows, server.clock.time(), server.settings.offset_s, server.fold
     )
 
 

@@ -31,7 +31,7 @@ class Looked:
 
     box: Box
     columns: Columns
-    recent_row: int
+    recent_rows: list[range]
     now_s: float
     offset_s: int
     fold: Callable[[str], str]
@@ -39,11 +39,11 @@ class Looked:
 
 
 def looked_at(
-    box: Box, columns: Columns, recent_row: int, now_s: float, offset_s: int, fold: Callable[[str], str]
+    box: Box, columns: Columns, recent_rows: list[range], now_s: float, offset_s: int, fold: Callable[[str], str]
 ) -> Looked:
     """The state to search, as it is now."""
     keywords = {name.casefold(): keyword_bit(place) for place, name in enumerate(box.keywords) if name}
-    return Looked(box, columns, recent_row, now_s, offset_s, fold, keywords)
+    return Looked(box, columns, recent_rows, now_s, offset_s, fold, keywords)
 
 
 def matching_rows(at: Looked, key: Key) -> Sequence[int]:
@@ -109,10 +109,11 @@ def _flag(at: Looked, rows: Sequence[int], bit: int, *, wanted: bool) -> Sequenc
 
 
 def _recent(at: Looked, name: str, rows: Sequence[int]) -> Sequence[int]:
+    recent = {row for run in at.recent_rows for row in run}
     if name == "OLD":
-        return [row for row in rows if row < at.recent_row]
+        return [row for row in rows if row not in recent]
     flags = at.columns.flags
-    return [row for row in rows if row >= at.recent_row and (name == "RECENT" or not flags[row] & SEEN)]
+    return [row for row in rows if row in recent and (name == "RECENT" or not flags[row] & SEEN)]
 
 
 def _number(at: Looked, key: Key, rows: Sequence[int]) -> Sequence[int]:

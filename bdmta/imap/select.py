@@ -60,7 +60,7 @@ def _figures(view: View, *, with_modseq: bool) -> bytes:
     unseen = box.first_unseen_row() if view.columns is box.columns else _first_unseen(view)
     lines = [
         folder_flags(view.keywords, read_only=view.read_only),
-        b"* %d EXISTS\r\n* %d RECENT\r\n" % (count, count - view.recent_row),
+        b"* %d EXISTS\r\n* %d RECENT\r\n" % (count, view.recent_count),
     ]
     if unseen is not None:
         lines.append(b"* OK [UNSEEN %d] First unseen\r\n" % (unseen + 1))

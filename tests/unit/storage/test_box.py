@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import mmap
+import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -55,8 +57,8 @@ def test_deliveries_get_uids_in_the_order_of_their_arrival(world: World) -> None
         f"{1_700_000_000 + n}.M{n}P1.test,S={s},W={s}:2," for n in range(1, 6) for s in [len(letter(f"letter {n}"))]
     ]
     assert view.box.counts().unseen == 5 and view.box.first_unseen_row() == 0
-    assert view.recent_row == 0
-    assert world.mailbox().open_view("INBOX").recent_row == 5
+    assert view.recent_rows == [range(5)]
+    assert world.mailbox().open_view("INBOX").recent_rows == []
 
 
 def test_a_session_is_told_what_others_did_and_not_what_it_did(world: World) -> None:
@@ -192,7 +194,59 @@ def test_letters_that_a_session_was_told_of_are_recent_to_no_other(world: World)
     view.box.refresh()
     assert view.poll().recent == 2
     assert view.box.mailbox.status("INBOX").counts.recent == other.status("INBOX").counts.recent == 0
-    assert view.recent_row == 0
+    assert view.recent_rows == [range(2)]
+
+
+def test_of_two_sessions_that_see_a_letter_come_one_is_told_that_it_is_recent(world: World) -> None:
+    """RFC 3501 §2.3.2, between two processes and within one of them."""
+    view, far = filled(world, 1), world.mailbox().open_view("INBOX")
+    near = view.box.mailbox.open_view("INBOX")
+    looker = view.box.mailbox.open_view("INBOX", read_only=True)
+    sessions = [view, near, far]
+    for count in range(1, 7):
+        world.deliver()
+        for session in sessions:
+            session.box.refresh()
+        told = [session.poll().recent for session in sessions]
+        looker.poll()
+        assert [len(session.columns) for session in sessions] == [count + 1] * 3
+        recent = [set(itertools.chain(*session.recent_rows)) for session in sessions]
+        assert sorted(itertools.chain(*recent)) == list(range(count + 1)), "each is recent to one"
+        assert told == [len(rows) for rows in recent]
+        sessions.append(sessions.pop(0))
+    assert looker.recent_count == 6, "EXAMINE is told, and takes nothing"
+
+
+def test_what_nobody_was_told_of_is_recent_to_the_next_session(world: World) -> None:
+    view = filled(world, 1)
+    world.deliver()
+    view.box.refresh()
+    view.close()
+    assert view.box.mailbox.open_view("INBOX").recent_rows == [range(1, 2)]
+
+
+def selecting(root: str, start: Any, told: Any) -> None:
+    again = World.__new__(World)
+    again.path, again.index, again.processes = f"{root}/box", f"{root}/index/box.db", []
+    mailbox = again.mailbox()
+    start.wait()
+    view = mailbox.open_view("INBOX")
+    told.put([view.columns.uid[row] for run in view.recent_rows for row in run])
+
+
+def test_of_processes_that_select_in_the_same_instant_one_is_told_what_is_recent(world: World, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    world.mailbox().status("INBOX")
+    for number in range(5):
+        world.deliver()
+        start, told = context.Barrier(4), context.Queue()
+        processes = [context.Process(target=selecting, args=(str(tmp_path), start, told)) for _ in range(4)]
+        for process in processes:
+            process.start()
+        found = [uid for _ in processes for uid in told.get(timeout=30)]
+        for process in processes:
+            process.join()
+        assert found == [number + 1]
 
 
 def test_a_copy_into_nowhere_is_refused(world: World) -> None:

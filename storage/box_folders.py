@@ -10,7 +10,7 @@ import shutil
 from storage.box_info import sizes_in
 from storage.errors import Conflict, Invalid, NotFound
 from storage.files import fsync_dir, write_durable
-from storage.maildir import SPECIAL_FOLDERS, folder_dir, list_folders
+from storage.maildir import SPECIAL_FOLDERS, create_folder, folder_dir, list_folders
 from storage.uidlist import UidList
 from storage.uidlist_validity import next_uidvalidity
 
@@ -18,23 +18,16 @@ _SPECIAL_USE = ".special-use"
 SPECIAL_USES = frozenset({"\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"})
 
 
-def create_folder(mailbox: str, name: str, now_s: float) -> str:
-    """Make the folder, whole or not at all, and return its directory. Raises Conflict, Invalid.
+def create_new_folder(mailbox: str, name: str, now_s: float) -> None:
+    """Make the folder, whole or not at all. Raises Conflict, Invalid.
 
     It has its UIDVALIDITY from the start: other processes may remember one of that name that was deleted.
     """
-    path = folder_dir(mailbox, name)
-    if os.path.isdir(f"{path}/cur"):
-        raise Conflict(f"the folder {name!r} exists already")
-    os.makedirs(path, mode=0o700, exist_ok=True)
-    for sub in ("tmp", "new"):
-        os.makedirs(f"{path}/{sub}", mode=0o700, exist_ok=True)
-    os.close(os.open(f"{path}/maildirfolder", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    UidList(path).assign(lambda: next_uidvalidity(mailbox, now_s), lambda news, next_uid: [])
-    os.makedirs(f"{path}/cur", mode=0o700, exist_ok=True)  # last: a folder is one that has it
-    fsync_dir(path)
-    fsync_dir(mailbox)
-    return path
+
+    def with_uids(path: str) -> None:
+        UidList(path).assign(lambda: next_uidvalidity(mailbox, now_s), lambda news, next_uid: [])
+
+    create_folder(mailbox, name, prepare=with_uids)
 
 
 def delete_folder(mailbox: str, name: str, unique: str) -> tuple[int, int]:

@@ -71,7 +71,7 @@ class Mailbox:
         """Make a folder. Raises Conflict (exists), Invalid (the name or the use cannot be). Blocks."""
         if special_use and special_use not in box_folders.SPECIAL_USES:
             box_folders.set_special_use(self.path, name, special_use)  # raises
-        box_folders.create_folder(self.path, name, self.boxes.clock.time())
+        box_folders.create_new_folder(self.path, name, self.boxes.clock.time())
         if special_use:
             box_folders.set_special_use(self.path, name, special_use)
 
@@ -94,7 +94,7 @@ class Mailbox:
         Raises NotFound, Conflict, Invalid. Blocks.
         """
         if old == "INBOX":
-            box_folders.create_folder(self.path, new, self.boxes.clock.time())
+            box_folders.create_new_folder(self.path, new, self.boxes.clock.time())
             view = self.open_view("INBOX")
             try:
                 view.move(range(len(view.columns)), new)

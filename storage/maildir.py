@@ -6,13 +6,16 @@ on disk and modified UTF-7 has no way to spell another, so a dot in a name is re
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import re
+import shutil
 import unicodedata
+from collections.abc import Callable
 
 from storage.clock import Clock
-from storage.errors import Invalid, NotFound
+from storage.errors import Conflict, Invalid, NotFound
 from storage.files import fsync_dir, store_error
 from storage.mutf7 import mutf7_decode, mutf7_encode
 from storage.subscriptions import change_subscriptions
@@ -109,22 +112,53 @@ def create_mailbox(mailbox: str) -> None:
         raise store_error(error, f"cannot create mailbox {mailbox}") from error
 
 
-def create_folder(mailbox: str, folder: str) -> str:
-    """Make `folder` if it is missing; its directory. Durable. Raises Invalid, NotFound, StoreError."""
+def create_folder(mailbox: str, folder: str, *, prepare: Callable[[str], object] | None = None) -> str:
+    """Make `folder` if it is missing; its directory. Durable. Raises Invalid, NotFound, StoreError.
+
+    A new one appears whole, with what `prepare` puts into its directory. With `prepare` one that is there already is a
+    Conflict.
+    """
     path = folder_dir(mailbox, folder)
     if not os.path.isdir(mailbox):
         raise NotFound(f"there is no mailbox {mailbox}")
     try:
-        if path != mailbox:
-            os.makedirs(path, mode=0o700, exist_ok=True)
-        _make_letters_dirs(path)
-        if path != mailbox and not os.path.exists(f"{path}/maildirfolder"):
-            os.close(os.open(f"{path}/maildirfolder", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        if path == mailbox or not _appear(mailbox, path, prepare):
+            if prepare is not None and os.path.isdir(f"{path}/cur"):
+                raise Conflict(f"the folder {folder!r} exists already")
+            _complete(path, is_folder=path != mailbox, prepare=prepare)
         fsync_dir(path)
         fsync_dir(mailbox)
     except OSError as error:
         raise store_error(error, f"cannot create folder {path}") from error
     return path
+
+
+def _appear(mailbox: str, path: str, prepare: Callable[[str], object] | None) -> bool:
+    """Make the folder aside and give it its name; false when something has that name, or it cannot be."""
+    if os.path.lexists(path) or not os.path.isdir(f"{mailbox}/tmp"):
+        return False
+    aside = f"{mailbox}/tmp/created.{os.getpid()}.{os.urandom(8).hex()}"  # noqa: S108 - the Maildir's own
+    os.mkdir(aside, 0o700)
+    try:
+        _complete(aside, is_folder=True, prepare=prepare)
+        os.rename(aside, path)
+    except OSError as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False  # another was faster
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
+    return True
+
+
+def _complete(path: str, *, is_folder: bool, prepare: Callable[[str], object] | None) -> None:
+    if is_folder and not os.path.exists(f"{path}/maildirfolder"):
+        os.close(os.open(f"{path}/maildirfolder", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    if prepare is not None:
+        prepare(path)
+    _make_letters_dirs(path)
 
 
 def _make_letters_dirs(path: str) -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from bdmta.testing.clock import FakeClock
-from storage.errors import Invalid, NotFound
+from storage.errors import Conflict, Invalid, NotFound
 from storage.maildir import (
     SPECIAL_FOLDERS,
     create_folder,
@@ -105,6 +106,35 @@ def test_folders_are_made_in_mailboxes_only(tmp_path: Path) -> None:
         create_folder(str(tmp_path / "nobody"), "Sent")
     with pytest.raises(NotFound):
         list_folders(str(tmp_path / "nobody"))
+
+
+def test_a_folder_appears_whole_and_to_one_of_those_who_make_it(tmp_path: Path) -> None:
+    box = str(tmp_path / "box")
+    create_mailbox(box)
+    made: list[str] = []
+
+    def make(number: int) -> None:
+        try:
+            create_folder(box, f"F{number % 20}", prepare=lambda path: Path(path, "mark").touch())
+        except Conflict:
+            return
+        made.append(f"F{number % 20}")
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(make, range(160)))
+    assert sorted(made) == sorted(f"F{number}" for number in range(20))
+    for number in range(20):
+        assert sorted(os.listdir(f"{box}/.F{number}")) == ["cur", "maildirfolder", "mark", "new", "tmp"]
+    assert os.listdir(f"{box}/tmp") == []
+
+
+def test_what_is_left_of_a_folder_is_completed(tmp_path: Path) -> None:
+    box = str(tmp_path / "box")
+    create_mailbox(box)
+    os.makedirs(f"{box}/.A/tmp")
+    create_folder(box, "A")
+    assert create_folder(box, "A") == f"{box}/.A"
+    assert sorted(os.listdir(f"{box}/.A")) == ["cur", "maildirfolder", "new", "tmp"]
 
 
 def test_directories_with_names_we_could_not_open_are_not_listed() -> None:

@@ -135,9 +135,10 @@ def create_folder(mailbox: str, folder: str, *, prepare: Callable[[str], object]
 
 def _appear(mailbox: str, path: str, prepare: Callable[[str], object] | None) -> bool:
     """Make the folder aside and give it its name; false when something has that name, or it cannot be."""
-    if os.path.lexists(path) or not os.path.isdir(f"{mailbox}/tmp"):
+    tmp = f"{mailbox}/tmp"  # noqa: S108 - the Maildir's own
+    if os.path.lexists(path) or not os.path.isdir(tmp):
         return False
-    aside = f"{mailbox}/tmp/created.{os.getpid()}.{os.urandom(8).hex()}"  # noqa: S108 - the Maildir's own
+    aside = f"{tmp}/created.{os.getpid()}.{os.urandom(8).hex()}"
     os.mkdir(aside, 0o700)
     try:
         _complete(aside, is_folder=True, prepare=prepare)

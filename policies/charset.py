@@ -142,7 +142,7 @@ class Policy:
         message = facts.message
         if message is None:
             return Pass()
-        if len(message.octets) > _THREAD_OCTETS:
+        if len(message.octets) > _THREAD_OCTETS and not _is_plain_ascii(message):
             return await asyncio.to_thread(self._verdict, message, facts)
         return self._verdict(message, facts)
 
@@ -212,6 +212,14 @@ def _marked(found: CharsetReview, findings: tuple[Finding, ...]) -> Verdict:
 def _refusal_finding(code: str) -> Finding:
     text, text_vi = _REFUSALS[code]
     return Finding(code=code, text=text, text_vi=text_vi, article=ARTICLE)
+
+
+def _is_plain_ascii(message: Message) -> bool:
+    """One text in ASCII, of at most 256 KiB (larger ones are mapped files): there is next to nothing to judge."""
+    octets, root = message.octets, message.root
+    if not isinstance(octets, bytes) or root.children or root.media_type != "text/plain":
+        return False
+    return root.transfer_encoding in ("7bit", "8bit", "binary") and b"^" not in octets and octets.isascii()
 
 
 def _refused(code: str, findings: tuple[Finding, ...]) -> Reject:

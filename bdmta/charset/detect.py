@@ -44,6 +44,8 @@ def sample(octets: bytes) -> bytes:
     """The lines with something to judge, to a bound."""
     if len(octets) <= _SAMPLE_OCTETS:
         return octets
+    if octets.isascii():
+        return b""
     taken: list[bytes] = []
     room = _SAMPLE_OCTETS
     for line in octets.split(b"\n"):

@@ -145,7 +145,7 @@ def _of_ascii(text: Text, hint: str | None, bar: float) -> Truth:
     letters = text.octets.decode("ascii")
     if text.is_html and "&" in letters and markup.has_references(letters):
         return _of_unicode(text, letters, hint, bar)
-    if letters.count("^") >= 2 and is_viqr(markup.visible(letters) if text.is_html else letters):
+    if "^" in letters and letters.count("^") >= 2 and is_viqr(markup.visible(letters) if text.is_html else letters):
         return Truth(Kind.RIGHT, "viqr", True, ("viqr",))
     return Truth(Kind.RIGHT, "us-ascii")
 

@@ -10,6 +10,7 @@ import re
 from enum import StrEnum
 
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+_DOT_AT_START = re.compile(rb"\n\.").search  # two octets: `re` finds them thrice as fast as `bytes.find`
 
 
 class Flaw(StrEnum):
@@ -46,11 +47,14 @@ class DataReader:
     def feed(self, block: bytes) -> bytes:
         """The letter's octets that are complete with `block`; b"" when a line is still open, or after a flaw."""
         data = self._tail + block if self._tail else block
+        is_stuffed = False
         if data.startswith(b".\r\n"):
             body, self.rest, self.ended = b"", data[3:], True
         else:
             # One look for any dot first: base64 has none, and a search for one octet is the fastest there is.
-            end = data.find(b"\r\n.\r\n") if b"." in data else -1
+            dot = _DOT_AT_START(data) if b"." in data else None
+            end = data.find(b"\r\n.\r\n", dot.start() - 1 if dot.start() else 0) if dot is not None else -1
+            is_stuffed = dot is not None and dot.start() != end + 1
             if end >= 0:
                 body, self.rest, self.ended = data[: end + 2], data[end + 5 :], True
             else:
@@ -67,25 +71,23 @@ class DataReader:
                 self._tail = rest
         if self.ended:
             self._tail = b""
-        return self._checked(body) if body and self.flaw is None else b""
+        return self._checked(body, is_stuffed) if body and self.flaw is None else b""
 
-    def _checked(self, body: bytes) -> bytes:
-        """`body` without its dots, or b"" and a flaw."""
+    def _checked(self, body: bytes, is_stuffed: bool) -> bytes:
+        """`body` without its dots, or b"" and a flaw. `is_stuffed`: a line but the first may begin with one."""
         if b"\0" in body:
             self.flaw = Flaw.NUL
             return b""
         if body.startswith(b"."):
             body = body[1:]
-        if b"." in body and b"\r\n." in body:
+        if is_stuffed:
             body = body.replace(b"\r\n.", b"\r\n")
-        line_ends = body.count(b"\r\n")
-        if body.count(b"\n") != line_ends or body.count(b"\r") != line_ends:
+        if not _has_clean_breaks(body):
             if not self._normalise:
-                self.flaw = Flaw.BARE_LF if body.count(b"\n") != line_ends else Flaw.BARE_CR
+                self.flaw = Flaw.BARE_LF if body.count(b"\n") != body.count(b"\r\n") else Flaw.BARE_CR
                 return b""
             body = _BARE.sub(b"\r\n", body)
-        # Within one block no line is longer than the block, and whole blocks are at most a line longer than fed.
-        if len(body) > self._max_line and max(map(len, body.split(b"\n"))) > self._max_line:
+        if _has_long_line(body, self._max_line):
             self.flaw = Flaw.LONG_LINE
             return b""
         self.octets += len(body)
@@ -93,6 +95,26 @@ class DataReader:
             self.flaw = Flaw.TOO_BIG
             return b""
         return body
+
+
+def _has_clean_breaks(body: bytes) -> bool:
+    """Every CR is followed by LF, and every LF follows CR.
+
+    bytes.splitlines breaks at CRLF, CR and LF: when there are as many breaks as LF, no CR is bare; as many CR, no LF.
+    Three looks, and still faster than one count of two octets.
+    """
+    breaks = len(body.splitlines()) - (not body.endswith((b"\n", b"\r")))
+    return body.count(b"\n") == breaks == body.count(b"\r")
+
+
+def _has_long_line(body: bytes, max_line: int) -> bool:
+    """More than `max_line` octets stand before some LF, or after the last."""
+    at = 0
+    while len(body) - at > max_line:
+        at = body.rfind(b"\n", at, at + max_line + 1) + 1
+        if not at:
+            return True
+    return False
 
 
 def _bare_break(data: bytes, start: int) -> int:

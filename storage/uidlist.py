@@ -145,13 +145,18 @@ class UidList:
         self.assign(lambda: remembered[0], lambda news, next_uid: [], remembered)
 
     def renumber(self, uidvalidity: int, bases: Sequence[str]) -> None:
-        """Begin anew, durably: these letters, in this order, from UID 1 on, under another UIDVALIDITY."""
+        """Give these letters new UIDs, in this order, durably, under another UIDVALIDITY.
+
+        They go on from the next UID: mbsync may take another UIDVALIDITY for no more than that, and then never looks
+        below what it has fetched (docs/decisions/0012).
+        """
         with uidlist_lock(self.folder):
             news = self.read()
             known = set(bases)
             later = [base for _, base in news.entries if base not in known] if news is not None else []
-            self.known = Known(uidvalidity=uidvalidity, header=self.known.header)
-            self._write_whole(list(enumerate([*bases, *later], 1)))
+            first = self.known.next_uid
+            self.known = Known(uidvalidity=uidvalidity, header=self.known.header, next_uid=first)
+            self._write_whole(list(enumerate([*bases, *later], first)))
 
     def uidvalidity_now(self) -> int:
         """UIDVALIDITY as the file has it now; 0 without a usable file."""

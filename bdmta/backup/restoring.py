@@ -19,9 +19,10 @@ from storage.backup.manifest import FolderRow, Manifest
 from storage.backup.merge import merge
 from storage.backup.place import Placer
 from storage.backup.repository import Repository
+from storage.backup.unnoticed import revive
 from storage.box import Mailboxes
 from storage.errors import StoreError
-from storage.maildir import create_mailbox, mailbox_dir
+from storage.maildir import create_mailbox, folder_dir, mailbox_dir
 from storage.quota import Limit, Quota
 
 Progress = Callable[[int, int], None]
@@ -36,6 +37,7 @@ class Restored:
     folders: dict[str, int] = field(default_factory=dict)
     present: int = 0
     uids_kept: list[str] = field(default_factory=list)
+    revived: dict[str, int] = field(default_factory=dict)
     renumbered: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
@@ -48,7 +50,8 @@ class Restored:
         """For `--json` and the audit log."""
         return {
             "backup": self.backup_id, "mailbox": self.mailbox, "restored": self.letters, "present": self.present,
-            "folders": self.folders, "uids_kept": self.uids_kept, "renumbered": self.renumbered,
+            "folders": self.folders, "uids_kept": self.uids_kept, "revived": self.revived,
+            "renumbered": self.renumbered,
             "problems": self.problems,
         }  # fmt: skip
 
@@ -67,9 +70,9 @@ def restore_mailbox(
 ) -> Restored:  # fmt: skip
     """Bring `chosen` back: into folder `into` and folders below it, or (`in_place`) where everything was.
 
-    In place, a folder that is void gets its UIDs and UIDVALIDITY back. One that is in use gets the letters that it
-    lacks; restored as a whole, in their old order under a higher UIDVALIDITY. Asked twice, done once. Raises
-    BdmtaError, StoreError.
+    In place, a folder that is void gets its UIDs and UIDVALIDITY back, and so do letters that were lost without any
+    session having been told. One that is in use gets what else it lacks; restored as a whole, in their old order under
+    a higher UIDVALIDITY. Asked twice, done once. Raises BdmtaError, StoreError.
     """
     entry = entry_of(site, chosen.mailbox)
     path = mailbox_dir(site.mail_root, chosen.mailbox)
@@ -84,6 +87,8 @@ def restore_mailbox(
         if not os.path.isdir(f"{path}/cur"):  # also where a loss of power cut a restore off
             create_mailbox(path)
         left = [folder for folder in chosen.folders if folder.name not in done.uids_kept]
+        if in_place:
+            _revive(site, placer, path, left, done)
         if left:
             _merge(site, clock, placer, path, left, done, into=into, in_place=in_place, of_letters=of_letters)
         done.problems = placer.problems
@@ -105,11 +110,22 @@ def _place_void(
         create_mailbox(path)  # what the backup lacked: a mailbox has its special folders
 
 
+def _index_path(site: Site, path: str) -> str:
+    return os.path.join(site.index_dir, os.path.relpath(path, site.mail_root) + ".db")
+
+
+def _revive(site: Site, placer: Placer, path: str, folders: list[FolderRow], done: Restored) -> None:
+    """Letters whose loss nobody has noticed: as they were. The rest of their folder is merged."""
+    for folder in folders:
+        if folder.name and (count := revive(_index_path(site, path), folder_dir(path, folder.name), folder, placer)):
+            done.folders[folder.name] = done.revived[folder.name] = count
+
+
 def _merge(
     site: Site, clock: Clock, placer: Placer, path: str, folders: list[FolderRow], done: Restored,
     *, into: str, in_place: bool, of_letters: bool,
 ) -> None:  # fmt: skip
-    index = os.path.join(site.index_dir, os.path.relpath(path, site.mail_root) + ".db")
+    index = _index_path(site, path)
     os.makedirs(os.path.dirname(index), mode=0o700, exist_ok=True)
     with ThreadPoolExecutor(1) as executor:
         boxes = Mailboxes(
@@ -128,7 +144,7 @@ def _merge(
                 one = merge(
                     mailbox, target, folder, folder.letters, placer, renumber=in_place and not of_letters
                 )  # fmt: skip
-                done.present += one.present
+                done.present += one.present - (done.revived.get(target, 0) if in_place else 0)
                 if one.restored:
                     done.folders[target] = done.folders.get(target, 0) + one.restored
                 if one.renumbered:

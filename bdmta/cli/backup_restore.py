@@ -62,7 +62,7 @@ def restore_letters(site: Site, wanted: Wanted, *, into: str, in_place: bool, as
         print_json(done.as_json())
     else:
         for folder, letters in done.folders.items():
-            how = ", UIDs as they were" if folder in done.uids_kept else ""
+            how = ", UIDs as they were" if folder in done.uids_kept or done.revived.get(folder) == letters else ""
             how = ", UIDVALIDITY raised" if folder in done.renumbered else how
             say(f"{chosen.mailbox} {folder}: {letters} letters restored from {chosen.backup.id}{how}")
         if done.present:

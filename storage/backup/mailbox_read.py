@@ -46,6 +46,7 @@ class _Reading:
     names: dict[str, tuple[str, str]] = field(default_factory=dict)
     rows: dict[str, LetterRow] = field(default_factory=dict)
     gone: dict[str, LetterRow] = field(default_factory=dict)  # kept by an earlier listing, not in the last
+    inodes: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # inode, its names, which listing: by base
 
 
 class MailboxReader:
@@ -67,6 +68,7 @@ class MailboxReader:
         self._pause = pause
         self._readings: dict[str, _Reading] = {}
         self._failed: dict[str, str] = {}
+        self._listings = 0
 
     @property
     def problems(self) -> list[str]:
@@ -103,6 +105,7 @@ class MailboxReader:
                 self._list(path)
                 self._keep_letters(self._readings[path])
         self._settle_gone()
+        self._drop_doubles()
         manifest = Manifest()
         for path, reading in sorted(self._readings.items()):
             manifest.folders.append(self._folder_row(path, reading, began_at))
@@ -124,6 +127,7 @@ class MailboxReader:
     def _list(self, path: str) -> None:
         """List the folder; what an earlier listing had and this lacks stays if it is still there (readdir may miss)."""
         reading = self._readings.setdefault(path, _Reading(path))
+        self._listings += 1
         try:
             stamp = stamp_of(path)
             new, cur = os.listdir(f"{path}/new"), os.listdir(f"{path}/cur")
@@ -174,9 +178,10 @@ class MailboxReader:
         try:
             if known is not None:
                 stat = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+                reading.inodes[base] = (stat.st_ino, stat.st_nlink, self._listings)
                 if (stat.st_mtime_ns, stat.st_size) == (known.at_ns, known.octets):
                     return _renamed(known, sub, info)
-            return self._read_letter(dir_fd, name, sub)
+            return self._read_letter(reading, dir_fd, name, sub)
         except FileNotFoundError:
             return None  # renamed or removed: the next round tells
         except OSError as error:
@@ -187,12 +192,13 @@ class MailboxReader:
                 return _renamed(known, sub, info)  # what was kept of it earlier is whole
             return None
 
-    def _read_letter(self, dir_fd: int, name: str, sub: str) -> LetterRow:
+    def _read_letter(self, reading: _Reading, dir_fd: int, name: str, sub: str) -> LetterRow:
         fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=dir_fd)
         try:
             stat = os.fstat(fd)
             if not stat_module.S_ISREG(stat.st_mode):
                 raise OSError(0, "is no file")
+            reading.inodes[split_name(name)[0]] = (stat.st_ino, stat.st_nlink, self._listings)
             octets = os.read(fd, stat.st_size + 1)
             while len(octets) < stat.st_size and (block := os.read(fd, stat.st_size - len(octets))):
                 octets += block
@@ -218,6 +224,27 @@ class MailboxReader:
                     found.add((row.sha256, row.at_ns))
                     reading.rows[base] = row
                     reading.stamp = None
+
+    def _drop_doubles(self) -> None:
+        """A letter that moved on from folder to folder until we gave up listing may have been seen in two of them.
+
+        A file seen under more names than it has is such a one: the name seen last is kept. A copy has its own name.
+        """
+        seen: dict[tuple[int, str], list[tuple[int, _Reading, str]]] = {}
+        for reading in self._readings.values():
+            for base, row in reading.rows.items():
+                if base in reading.inodes:
+                    inode, _, listing = reading.inodes[base]
+                    seen.setdefault((inode, row.sha256), []).append((listing, reading, base))
+        for (inode, sha256), names in seen.items():
+            if len(names) == 1:
+                continue
+            names.sort(key=lambda one: one[0])
+            count = max(reading.inodes[base][1] for _, reading, base in names)
+            count -= self._objects.is_link_of(sha256, inode)
+            for _, reading, base in names[: max(len(names) - count, 0)]:
+                del reading.rows[base]
+                reading.stamp = None
 
     def _folder_row(self, path: str, reading: _Reading, began_at: float) -> FolderRow:
         name = INBOX if path == self._mailbox else folder_name(os.path.basename(path)) or ""

@@ -34,8 +34,8 @@ def merge(
     """Put `letters`, which were in `folder`, into folder `target`, made if need be, subscribed; durable.
 
     Flags, keywords and internal dates come along; a letter whose octets are there already is not put there twice.
-    `renumber`: letters of the backup get their old order again, so that the folder's UIDs begin anew under a higher
-    UIDVALIDITY; only done when letters were there and others came. Raises StoreError.
+    `renumber`: letters of the backup get their old order again, by new UIDs for all under a higher UIDVALIDITY; only
+    done when letters were there and others came. Raises StoreError.
     """
     if not mailbox.exists(target):
         try:

@@ -93,6 +93,13 @@ class Objects:
         self.new_octets += os.fstat(source_fd).st_size
         return True
 
+    def is_link_of(self, sha256: str, inode: int) -> bool:
+        """Whether the object is not a copy but another name of the file with that inode."""
+        try:
+            return self._link and os.stat(self.path(sha256)).st_ino == inode
+        except FileNotFoundError:
+            return False
+
     def _ask_space(self, octets: int) -> None:
         """Raise NoSpace before the disk, which may be the mailboxes' too, has less than the reserve."""
         self._until_asked -= octets

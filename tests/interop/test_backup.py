@@ -126,3 +126,67 @@ def test_restic_names_what_is_damaged(served: Account, tmp_path: Path) -> None:
     pack.write_bytes(octets)
     done = site.run("backup", "verify", check=False)
     assert done.returncode == 1 and "differs" in done.stdout
+
+
+def fetch_and_back_up(account: Account, rc: str = MBSYNCRC) -> None:
+    """Three letters, which mbsync has fetched, and a backup of them."""
+    configure(account, "mbsyncrc", rc)
+    account.put("mot", "hai", "ba")
+    account.run("mbsync", "-c", "mbsyncrc", "-a")
+    account.site.run("backup", "run")
+
+
+def restore_in_place(site: SiteUnderTest) -> dict[str, object]:
+    return json.loads(site.run("backup", "restore", "--mailbox", f"minhnv@{DOMAIN}", "--in-place", "--json").stdout)
+
+
+def empty_inbox(account: Account) -> None:
+    with account.imap() as client:
+        client.select("INBOX")
+        client.store("1:*", "+FLAGS", "(\\Deleted)")
+        client.expunge()
+
+
+@needs("mbsync")
+@pytest.mark.parametrize("served", ["folder"], indirect=True)
+@pytest.mark.parametrize("has_seen_it", [True, False])
+@pytest.mark.parametrize("expunge", ["Both", "None"])
+def test_an_emptied_mailbox_is_fetched_by_whoever_saw_it_empty(served, tmp_path, has_seen_it, expunge) -> None:
+    """docs/decisions/0012: with the old UIDs, under whatever UIDVALIDITY, mbsync would never fetch these letters."""
+    fetch_and_back_up(served, MBSYNCRC.replace("Expunge Both", f"Expunge {expunge}"))
+    empty_inbox(served)
+    if has_seen_it:
+        served.run("mbsync", "-c", "mbsyncrc", "-a")
+        if expunge == "Both":
+            assert not local_letters(served.home / "mail" / "INBOX")
+    assert restore_in_place(served.site)["restored"] == 3
+    served.run("mbsync", "-c", "mbsyncrc", "-a")
+    assert set(local_letters(served.home / "mail" / "INBOX")) == {"mot", "hai", "ba"}
+
+
+@needs("mbsync")
+@pytest.mark.parametrize("served", ["folder"], indirect=True)
+def test_under_a_raised_uidvalidity_nothing_is_passed_over(served: Account) -> None:
+    """All that mbsync knows was expunged, so it takes the new UIDVALIDITY without asking, and fetches from where it was."""
+    fetch_and_back_up(served)
+    empty_inbox(served)
+    served.run("mbsync", "-c", "mbsyncrc", "-a")
+    served.put("bon")
+    assert restore_in_place(served.site)["renumbered"] == ["INBOX"]
+    served.run("mbsync", "-c", "mbsyncrc", "-a")
+    assert set(local_letters(served.home / "mail" / "INBOX")) == {"mot", "hai", "ba", "bon"}
+
+
+@needs("mbsync")
+@pytest.mark.parametrize("served", ["folder"], indirect=True)
+def test_letters_lost_unnoticed_are_not_fetched_again(served: Account) -> None:
+    fetch_and_back_up(served)
+    site = served.site
+    before = snapshot(served.home / "mail")
+    assert site.stop() == 0
+    for path in served.files():
+        path.unlink()
+    assert restore_in_place(site)["revived"] == {"INBOX": 3}
+    site.start()
+    served.run("mbsync", "-c", "mbsyncrc", "-a")
+    assert snapshot(served.home / "mail") == before

@@ -203,3 +203,44 @@ def test_the_office_says_that_a_backup_failed(site, tmp_path):
     (letter,) = [one for one in site.letters("postmaster") if b"Backups" in one]
     assert b"the last backup failed" in letter
     assert "bdmta_backup_alarms" in (site.folder / "metrics" / "backup.prom").read_text()
+
+
+@pytest.mark.slow
+def test_letters_lost_unnoticed_come_back_with_their_uids(site):
+    """The files are gone, the uidlist is there, and nobody was told: to clients nothing happened."""
+    client = fill(site)
+    before = state(client)
+    client.logout()
+    site.run("backup", "run")
+    assert site.stop() == 0
+    for path in [*(site.mailbox("minhnv") / "cur").iterdir()]:
+        path.unlink()
+    site.server = None
+    done = json.loads(site.run("backup", "restore", "--mailbox", MINH, "--in-place", "--json").stdout)
+    assert (done["restored"], done["revived"], done["present"]) == (4, {"INBOX": 4}, 0) and not done["renumbered"]
+    site.start()
+    client = log_in(site)
+    assert state(client) == before
+    client.logout()
+
+
+@pytest.mark.slow
+def test_an_emptied_folder_gets_its_letters_where_clients_look(site):
+    """Sessions were told that the letters are gone, and what UIDNEXT is: they come back at or above it."""
+    client = fill(site)
+    before, rows = state(client)
+    site.run("backup", "run")
+    client.select("INBOX")
+    client.store("1:*", "+FLAGS", r"(\Deleted)")
+    client.expunge()
+    (status,) = client.status("INBOX", "(UIDNEXT)")[1]
+    uidnext = int(status.rpartition(b" ")[2].strip(b")"))
+    client.logout()
+    done = json.loads(site.run("backup", "restore", "--mailbox", MINH, "--in-place", "--json").stdout)
+    assert (done["restored"], done["revived"], done["renumbered"]) == (4, {}, [])
+    client = log_in(site)
+    after, now = state(client)
+    assert after == before and [row[1] for row in now] == [row[1] for row in rows]
+    _, found = client.uid("SEARCH", f"UID {uidnext}:*")
+    assert len(found[0].split()) == 4
+    client.logout()

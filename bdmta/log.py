@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
+
+if TYPE_CHECKING:
+    from bdmta.site import Site
 
 _NOT_BARE = re.compile(r"[\s=\"'\x00-\x1f\x7f-\x9f]")
 
@@ -41,6 +44,11 @@ def configure(level: str, form: str, **bound: Any) -> Any:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s", force=True)
     logging.getLogger("mail.log").setLevel(logging.ERROR)
     return structlog.get_logger().bind(**bound)
+
+
+def quiet_log(site: Site) -> Any:
+    """The logger of a command: warnings and worse, on stderr."""
+    return configure("warning", site.config.log.format, process="command")
 
 
 class _Line:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from bdmta.clock import SystemClock
 from bdmta.directory.snapshot import MailboxEntry, Snapshot
 from bdmta.errors import BdmtaError
+from bdmta.journals import awaits_replay, replay_unserved
+from bdmta.log import quiet_log
+from bdmta.setup.inspection import is_running
 from bdmta.site import Site
 from storage.errors import Corrupt, StoreError
 from storage.journal_replay import JournalLock, segments
@@ -42,6 +45,13 @@ class Found:
 def verify(site: Site, address: str | None, *, repair: bool) -> Iterator[Found]:
     """Every problem of one mailbox, or of all of them and the spool. Only what can be rebuilt is ever changed."""
     quota = Quota(SystemClock())
+    if not is_running(site) and awaits_replay(site):
+        unsettled = list(_journals(site))
+        if not repair:
+            yield from unsettled  # what they vouch for may not be there yet: nothing else can be judged
+            return
+        replay_unserved(site, quiet_log(site))
+        yield from (replace(one, repaired="replayed") for one in unsettled)
     known = _mailboxes(site, address)
     for entry in known:
         where = mailbox_dir(site.mail_root, entry.address)
@@ -143,7 +153,10 @@ def _segment(path: str) -> Iterator[Found]:
         yield Found("", path, "journal", f"{error}; the next start makes a new one")
         return
     if found.records:
-        text = f"{found.records} letters await the replay that the next start makes; their files may not be whole yet"
+        text = (
+            f"{found.records} letters await the replay that the next start (bdmta serve), or --repair, makes;"
+            " until then nothing else is looked at"
+        )
         yield Found("", path, "journal", text)
 
 

@@ -12,6 +12,7 @@ import ssl
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 DOMAIN = "binhduong.gov.vn"
@@ -118,6 +119,11 @@ class SiteUnderTest:
 
     def log(self) -> str:
         return (self.folder / "test.log").read_text()[-5000:]
+
+    def metrics(self) -> str:
+        """The page for Prometheus."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port('web')}/metrics", timeout=30) as answer:
+            return answer.read().decode()
 
     def signal(self, number: int) -> None:
         assert self.server is not None

@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from bdmta.backup.health import look_again
+from bdmta.backup.record import DrillRecord, keep_record
 from bdmta.backup.taking import open_repository
 from bdmta.clock import Clock
 from bdmta.directory.passwords import Passwords, generate, load_key
@@ -31,6 +33,7 @@ from storage.backup.place import Placer
 from storage.backup.repository import SITE, Repository, Taken
 from storage.directory import Directory
 from storage.directory_rows import Mailbox
+from storage.errors import StoreError
 from storage.maildir import mailbox_dir
 from storage.mutf7 import mutf7_encode
 
@@ -84,6 +87,22 @@ def run_drill(
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.rmtree(sockets, ignore_errors=True)
+    return done
+
+
+def recorded_drill(
+    site: Site, clock: Clock, progress: Callable[[int, int], None] = lambda letters, octets: None
+) -> Drill:  # fmt: skip
+    """Do the drill, and keep what it came to, also when it could not be done. Raises BdmtaError, StoreError."""
+    try:
+        done = run_drill(site, clock, progress)
+    except (BdmtaError, StoreError, OSError) as error:
+        keep_record(site, DrillRecord(clock.time(), problems=[str(error)]))
+        look_again(site, clock)
+        raise
+    record = DrillRecord(clock.time(), done.backup_id, len(done.mailboxes), done.letters, done.problems)
+    keep_record(site, record)
+    look_again(site, clock)
     return done
 
 

@@ -10,6 +10,9 @@ from bdmta import __version__
 from bdmta.backup.plan import folder_repository, keep_of, restic_repository, source_of
 from bdmta.clock import Clock
 from bdmta.errors import BdmtaError
+from bdmta.journals import replay_unserved
+from bdmta.log import quiet_log
+from bdmta.setup.inspection import is_running
 from bdmta.site import Site
 from storage.backup.check import verify
 from storage.backup.repository import FolderRepository, Taken, Verified
@@ -34,6 +37,8 @@ def take_backup(site: Site, clock: Clock, progress: Progress = lambda letters, o
     """
     workers = site.config.backup.workers
     site.create_folders()
+    if not is_running(site):
+        replay_unserved(site, quiet_log(site))
     repository = open_repository(site)
     source = source_of(site)
     os.nice(5)

@@ -23,7 +23,7 @@ _Id = Annotated[str, typer.Argument(metavar="[ID]", help="As `list` shows it; wi
 @app.command()
 def run(as_json: JsonOption = False) -> None:
     """Take a backup now, beside the running service; then remove those that need not stay."""
-    from bdmta.backup.health import shown
+    from bdmta.backup.health import look_again, shown
     from bdmta.backup.plan import require_running_as_owner
     from bdmta.backup.taking import letters_now, take_backup
     from bdmta.clock import SystemClock
@@ -32,6 +32,7 @@ def run(as_json: JsonOption = False) -> None:
     require_running_as_owner(site)
     with bar("backing up", lambda: letters_now(site)) as advance:
         taken, removed = take_backup(site, SystemClock(), lambda letters, octets: advance(letters))
+    look_again(site, SystemClock())
     if as_json:
         print_json({**shown(taken), "removed": removed})
     else:
@@ -83,7 +84,7 @@ def _state(row: dict[str, Any]) -> str:
 @app.command()
 def verify(backup_id: _Id = "", as_json: JsonOption = False) -> None:
     """Read everything back, of one backup or of all; exit code 1, and every letter named, when something differs."""
-    from bdmta.backup.health import local_time
+    from bdmta.backup.health import local_time, look_again
     from bdmta.backup.plan import require_running_as_owner
     from bdmta.backup.taking import verify_backups
     from bdmta.clock import SystemClock
@@ -99,6 +100,7 @@ def verify(backup_id: _Id = "", as_json: JsonOption = False) -> None:
             done[0], total[0] = so_far, of
 
         found = verify_backups(site, SystemClock(), backup_id, step)
+    look_again(site, SystemClock())
     zone = site.config.clock.timezone
     if as_json:
         print_json(
@@ -186,14 +188,17 @@ def _wanted(
 @app.command()
 def drill(as_json: JsonOption = False) -> None:
     """Restore a sample to a scratch folder, serve it, read every letter by IMAP, compare; then remove it."""
-    from bdmta.backup.drill import run_drill
+    from bdmta.backup.drill import recorded_drill
     from bdmta.backup.plan import require_running_as_owner
     from bdmta.clock import SystemClock
+    from bdmta.office.client import call
 
     site = current_site()
     require_running_as_owner(site)
     with bar("reading by IMAP", lambda: 0) as advance:
-        done = run_drill(site, SystemClock(), lambda letters, octets: advance(letters))
+        done = recorded_drill(site, SystemClock(), lambda letters, octets: advance(letters))
+    detail = {**done.as_json(), "problems": len(done.problems)}
+    call(site, "audit_note", action="backup.drill", subject=done.backup_id, detail=detail)
     if as_json:
         print_json(done.as_json())
     else:

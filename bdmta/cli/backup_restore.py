@@ -24,13 +24,18 @@ def restore_letters(site: Site, wanted: Wanted, *, into: str, in_place: bool, as
     from bdmta.backup.plan import require_running_as_owner
     from bdmta.backup.restoring import entry_of, require_mailbox, restore_mailbox, side_folder
     from bdmta.backup.taking import open_repository
+    from bdmta.journals import replay_unserved
+    from bdmta.log import quiet_log
     from bdmta.office.client import actor, call
+    from bdmta.setup.inspection import is_running
     from storage.backup.place import folder_is_void
     from storage.maildir import mailbox_dir
 
     clock = SystemClock()
     rules, who = site.config.backup.may_restore, actor()
     require_running_as_owner(site)
+    if not is_running(site):
+        replay_unserved(site, quiet_log(site))
     if wanted.mailbox:
         _require(site, rules, who, wanted.mailbox)
     repository = open_repository(site)

@@ -98,6 +98,11 @@ def status(as_json: JsonOption = False) -> None:
     say(f"mailboxes: {boxes}")
     say(f"queue: {facts['queue']['letters']} letters")
     say(f"disk: {facts['disk']['free_octets'] // 1_048_576} MiB free")
+    if waiting := facts["journal"]["letters_to_replay"]:
+        say(f"journal: {waiting} letters await the replay that the next `bdmta serve` makes")
+    for trouble in facts["journal"]["given_up"]:
+        say(f"  alarm: journal {trouble['journal']} given up at {trouble['at']}: {trouble['why']};"
+            " each letter is synced by itself until the next start")  # fmt: skip
     _say_backup(facts["last_backup"])
     say(f"open outage: {_outage_line(facts['outage'])}")
     page = facts["status_page"]
@@ -119,6 +124,9 @@ def _say_backup(backup: dict[str, Any] | None) -> None:
     else:
         verified = f"verified {backup['verified_at']}" if backup["verified_at"] else "never verified"
         say(f"last backup: {backup['taken_at']}, {backup['letters']} letters, {verified}")
+    if backup and (drill := backup["drill"]):
+        how = "failed" if drill["problems"] else "good"
+        say(f"last drill: {drill['at']}, {drill['letters']} letters of {drill['mailboxes']} mailboxes read, {how}")
     for alarm in backup["alarms"] if backup else ():
         say(f"  alarm: {alarm}")
 

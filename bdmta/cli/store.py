@@ -13,13 +13,16 @@ _Address = Annotated[str | None, typer.Argument(metavar="[ADDRESS]", help="One m
 
 def verify_store(
     address: _Address = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Rebuild what can be rebuilt (quota sums).")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Rebuild what can be rebuilt; replay journals.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Hold mailboxes, directory and spool against one another; exit code 1 when something is wrong."""
+    from bdmta.backup.plan import require_running_as_owner
     from bdmta.storecheck import verify
 
-    found = list(verify(current_site(), address, repair=repair))
+    site = current_site()
+    require_running_as_owner(site)
+    found = list(verify(site, address, repair=repair))
     open_problems = [one for one in found if not one.repaired]
     if as_json:
         print_json({"ok": not open_problems, "problems": [one.as_json() for one in found]})

@@ -45,6 +45,9 @@ class Web(Table):
     proxy_networks: tuple[Network, ...] = setting(
         (), "Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as nginx on this machine."
     )
+    metrics_networks: tuple[Network, ...] = setting(
+        ("127.0.0.0/8", "::1/128"), "Who may read /metrics, the figures for Prometheus."
+    )
     requests_per_minute: Count = setting(
         300, "Requests from one address (IPv6: one /64) in a minute; 429 beyond.", ge=10, le=100_000
     )

@@ -10,13 +10,16 @@ from bdmta.clock import Clock, SystemClock
 from bdmta.directory.calls import REGISTRY
 from bdmta.directory.service import DirectoryService
 from bdmta.errors import BdmtaError
-from bdmta.office import audit, backups, logins, quarantine, records  # noqa: F401 - enter their own calls, as do those below
+from bdmta.journals import replay_unserved
+from bdmta.log import quiet_log
+from bdmta.office import audit, backups, logins, quarantine, records, wire  # noqa: F401 - enter their own calls, as do those below
 from bdmta.outage import calls as outage_calls  # noqa: F401 - enters its own calls
 from bdmta.outage.book import OutageBook
 from bdmta.queue import calls as queue_calls  # noqa: F401 - enters its own calls
 from bdmta.queue import calls_forwarding  # noqa: F401 - enters its own calls
 from bdmta.requests import calls as request_calls  # noqa: F401 - enters its own calls
 from bdmta.requests import calls_doing, calls_intake  # noqa: F401 - enter their own calls
+from bdmta.service.privileges import as_user
 from bdmta.site import Site
 from storage.errors import StoreError
 
@@ -81,7 +84,25 @@ def open_books(site: Site, clock: Clock, actor: str = "system") -> Books:
 
 
 def run_alone(site: Site, name: str, arguments: dict[str, Any], actor: str, grounds: str = "") -> Any:
-    """Do one call with no office running: lock, open, call, close."""
+    """Do one call with no office running: what a loss of power took comes back, then lock, open, call, close.
+
+    As [server] user, where root asks: what is written is the server's.
+    """
+    server = site.config.server
+
+    def answer() -> bytes:
+        try:
+            return wire.result(_run(site, name, arguments, actor, grounds))
+        except Exception as error:
+            return wire.failure(error)
+
+    if server.user and os.geteuid() == 0:
+        return wire.unpack(as_user(server.user, server.group, answer))
+    return _run(site, name, arguments, actor, grounds)
+
+
+def _run(site: Site, name: str, arguments: dict[str, Any], actor: str, grounds: str) -> Any:
+    replay_unserved(site, quiet_log(site))
     books = open_books(site, SystemClock(), actor)
     try:
         return books.call(name, arguments, actor, grounds)

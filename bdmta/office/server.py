@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bdmta.clock import Clock
 from bdmta.errors import BdmtaError
-from bdmta.journals import replay_journals
+from bdmta.journals import replay_journals, write_journal_figures
 from bdmta.office import wire
 from bdmta.office.addressbook import AddressBookWatch
 from bdmta.office.calls import Books, open_books
@@ -51,6 +51,7 @@ class Office:
         `web`: the listening sockets of the pages, with their listeners' names.
         """
         await self._in_turn(replay_journals, self._site, self._log)
+        await self._in_turn(write_journal_figures, self._site)
         self._books = await self._in_turn(open_books, self._site, self._clock)
         await self._in_turn(self._books.publish)
         if os.path.exists(self._site.office_socket):

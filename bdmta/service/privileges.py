@@ -8,6 +8,7 @@ import os
 import pwd
 import signal
 import socket
+from collections.abc import Callable
 
 from bdmta.errors import ConfigError
 
@@ -27,6 +28,36 @@ def drop(user: str, group: str) -> None:
     os.setresgid(gid, gid, gid)
     os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
     os.umask(0o077)
+
+
+def as_user(user: str, group: str, work: Callable[[], bytes]) -> bytes:
+    """What `work` returns, done as `user` where root asks, in a child, so that the caller stays root.
+
+    For commands: what they write must be the server's. Before any thread is started. Raises ConfigError: no such user.
+    """
+    if not user or os.geteuid() != 0:
+        return work()
+    read_fd, write_fd = os.pipe()
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            os.close(read_fd)
+            drop(user, group)
+            with os.fdopen(write_fd, "wb") as out:
+                out.write(work())
+            status = 0
+        except ConfigError:
+            status = 3
+        finally:
+            os._exit(status)
+    os.close(write_fd)
+    with os.fdopen(read_fd, "rb") as answer:
+        octets = answer.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status:
+        raise ConfigError(f"[server] user, group: nothing could be done as {user}; is there such an account?")
+    return octets
 
 
 def die_with(parent_pid: int) -> None:

@@ -9,9 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from bdmta import __version__
-from bdmta.backup.health import as_status
+from bdmta.backup.health import as_status, local_time
 from bdmta.clock import SystemClock
 from bdmta.errors import BdmtaError
+from bdmta.journals import awaits_replay, troubles
 from bdmta.setup.inspection import is_running, listening
 from bdmta.site import Site
 from storage.errors import StoreError
@@ -28,10 +29,24 @@ def collect(site: Site) -> dict[str, Any]:
         "mailboxes": _mailboxes(site),
         "queue": {"letters": _queued(site.queue_dir)},
         "disk": {"free_octets": shutil.disk_usage(site.data_dir).free},
+        "journal": _journal(site),
         "last_backup": as_status(site, SystemClock()),
         "outage": _outage(site),
         "status_page": _status_page(site),
     }
+
+
+def _journal(site: Site) -> dict[str, Any]:
+    """Letters that wait for a replay (of a site that is not served), and journals that were given up."""
+    try:
+        waiting = 0 if is_running(site) else awaits_replay(site)
+    except OSError:
+        waiting = 0  # another account's
+    given_up = [
+        {"journal": one.journal, "at": local_time(one.at, site.config.clock.timezone), "why": one.why}
+        for one in troubles(site)
+    ]
+    return {"letters_to_replay": waiting, "given_up": given_up}
 
 
 def _outage(site: Site) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ _ROUTES = [
     Route("/", public.home),
     Route("/static/{name}", public.static),
     Route("/favicon.ico", public.no_icon),
+    Route("/metrics", public.metrics),
     Route("/connection", public.connection),
     Route("/connection/profile.mobileconfig", public.apple),
     Route("/mail/config-v1.1.xml", public.thunderbird),

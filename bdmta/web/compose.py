@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from bdmta.auth import Authenticator
@@ -18,6 +19,7 @@ from bdmta.directory.snapshot import SnapshotWatch
 from bdmta.errors import BdmtaError
 from bdmta.limits import Throttle
 from bdmta.limits.network import Networks
+from bdmta.metrics import read_figures
 from bdmta.service.tls import TlsContext
 from bdmta.setup.accounts import pages_url
 from bdmta.site import Site
@@ -56,7 +58,8 @@ class Pages:
             sessions=Sessions(clock, config.web.idle_timeout_s, config.web.session_s), shelf=self._shelf,
             offer=Offer.of(config), clock=clock, log=log, url=pages_url(config), domain=config.primary_domain,
             postmaster=config.postmaster, is_book_public=config.addressbook.on_pages, record=self._record,
-            off_loop=self._off_loop,
+            off_loop=self._off_loop, figures=partial(read_figures, site),
+            metrics_networks=Networks(config.web.metrics_networks),
         )  # fmt: skip
         guard = Guard(
             make_application(house), plain=Networks(config.web.plain_networks), proxies=proxies, exempt=trusted,

@@ -18,6 +18,7 @@ from bdmta.auth import Authenticator
 from bdmta.clock import Clock
 from bdmta.config.shipped import shipped
 from bdmta.facts import Fact
+from bdmta.limits.network import Networks
 from bdmta.web.clients import Offer
 from bdmta.web.sessions import Sessions, WebSession
 from bdmta.web.shelf import Shelf
@@ -38,6 +39,9 @@ class House:
     domain: str
     postmaster: str
     is_book_public: bool
+    figures: Callable[[], bytes]
+    """What /metrics shows; blocks."""
+    metrics_networks: Networks
     record: Callable[[Sequence[Fact]], None]
     off_loop: Callable[..., Awaitable[Any]]
 

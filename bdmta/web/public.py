@@ -40,6 +40,14 @@ async def no_icon(request: Request) -> Response:
     return Response(status_code=204, headers={"cache-control": "public, max-age=86400"})
 
 
+async def metrics(request: Request) -> Response:
+    """GET /metrics: for Prometheus, from `[web] metrics_networks` only; to others there is no such page."""
+    house = house_of(request)
+    if request.client is None or request.client.host not in house.metrics_networks:
+        raise HTTPException(404)
+    return Response(await house.off_loop(house.figures), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
 async def static(request: Request) -> Response:
     """GET /static/…: our own files by name, nothing else."""
     name = request.path_params["name"]

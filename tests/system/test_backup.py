@@ -8,6 +8,7 @@ import shutil
 import smtplib
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -244,3 +245,58 @@ def test_an_emptied_folder_gets_its_letters_where_clients_look(site):
     _, found = client.uid("SEARCH", f"UID {uidnext}:*")
     assert len(found[0].split()) == 4
     client.logout()
+
+
+def due(site, duty):
+    """Let the duty be due at the next start, as if the minute had just come."""
+    (site.folder / "timetable.json").write_text(json.dumps({duty: {"base_at": time.time() - 61}}))
+
+
+def restart(site):
+    assert site.stop() == 0
+    site.server = None
+
+
+def figure(site, name):
+    return float(re.search(rf"(?m)^{name} (\S+)$", site.metrics())[1])
+
+
+@pytest.mark.slow
+def test_the_drill_runs_by_its_calendar_and_leaves_its_record(site):
+    """A served site: the office starts the drill when its minute has come; nobody gives a command."""
+    site.run("mailbox", "add", f"postmaster@{DOMAIN}", "--name", "Quản trị", "--kind", "agency", check=False)
+    fill(site).logout()
+    site.run("backup", "run")
+    assert (
+        figure(site, "bdmta_backup_last_result") == 1 and figure(site, "bdmta_backup_last_drill_timestamp_seconds") == 0
+    )
+    site.set("backup", "drill_schedule", '"* * * * *"')
+    restart(site)
+    due(site, "backup-drill")
+    began = time.time()
+    site.start()
+    site.wait_for(lambda: figure(site, "bdmta_backup_last_drill_timestamp_seconds") > began, 60)
+    assert figure(site, "bdmta_backup_last_drill_result") == 1
+    said = site.json("status")["last_backup"]["drill"]
+    assert said["problems"] == [] and said["letters"] >= 4 and said["mailboxes"] >= 1
+    assert "letters of" in site.run("status").stdout and "read, good" in site.run("status").stdout
+    (row,) = [row for row in site.json("audit", "list") if row["action"] == "backup.drill"]
+    assert row["detail"]["letters"] == said["letters"] and row["subject"] == said["backup"]
+    site.wait_for(lambda: json.loads((site.folder / "timetable.json").read_text())["backup-drill"]["ended_at"])
+    assert not any(b"not well" in one for one in site.letters("postmaster"))
+    assert not [path for path in (site.folder / "mail").iterdir() if path.name.startswith(".drill")]
+
+    restart(site)
+    path = next(
+        p for p in (site.folder / "backup" / "objects").rglob("*") if p.is_file() and b"body 2" in p.read_bytes()
+    )
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes().replace(b"body 2", b"bodx 2"))
+    due(site, "backup-drill")
+    site.start()
+    site.wait_for(lambda: any(b"not well" in one for one in site.letters("postmaster")), 60)
+    (letter,) = [one for one in site.letters("postmaster") if b"not well" in one]
+    assert b"the last drill failed" in letter
+    assert figure(site, "bdmta_backup_last_drill_result") == 0 and figure(site, "bdmta_backup_alarms") >= 1
+    assert any("the last drill failed" in alarm for alarm in site.json("status")["last_backup"]["alarms"])
+    assert "read, failed" in site.run("status").stdout

@@ -33,7 +33,7 @@ class Change:
         self._clock = clock
         self._at = clock.now().isoformat(timespec="seconds")
         self._head = audit.head(conn)
-        self.count = 0  # acts so far
+        self.count = 0  # changes so far
         self.agencies = AgencyChange(conn, self._at, self._note)
         self.requests = RequestChange(conn, self._at, actor, self._note)
         self.moves = Moves(conn, self._at, self._note)
@@ -257,8 +257,10 @@ class Change:
         self, action: str, subject: str, *, before: Mapping[str, object] | None = None,
         after: Mapping[str, object] | None = None, **detail: object,
     ) -> None:  # fmt: skip
-        """An act that changes nothing here and is to be on record all the same."""
+        """An act that changes nothing here and is to be on record all the same: the generation stays."""
+        count = self.count
         self._note(action, subject, before=before, after=after, detail=detail)
+        self.count = count
 
     def _remove(self, kind: str, table: str, address: str, rest_days: int) -> None:
         self._require(address, kind)

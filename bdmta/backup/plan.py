@@ -61,7 +61,8 @@ def _configuration(site: Site) -> Iterator[tuple[str, str]]:
     """
     if _is_below(site.config_path, site.data_dir):
         return
-    for path in sorted({site.config_path, *_paths_in(site.config.model_dump())}):
+    authority = (os.path.join(site.tls_dir, name) for name in ("ca.pem", "ca-key.pem"))  # named nowhere, made by init
+    for path in sorted({site.config_path, *authority, *_paths_in(site.config.model_dump())}):
         if not _is_below(path, site.config_dir) or _is_below(path, site.data_dir):
             continue
         if os.path.isfile(path):

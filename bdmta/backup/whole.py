@@ -14,13 +14,14 @@ from bdmta.backup.choose import candidates
 from bdmta.clock import Clock
 from bdmta.errors import BdmtaError, ConfigError
 from bdmta.queue.recipients import HELD
+from bdmta.service.privileges import ids_of
 from bdmta.site import Site
 from storage.backup.check import mailbox_of
 from storage.backup.manifest import FileRow
 from storage.backup.place import Placer
 from storage.backup.repository import SITE, Repository, Taken
 from storage.errors import StoreError
-from storage.files import sync_file_system, write_all, write_durable
+from storage.files import store_error, sync_file_system, write_all, write_durable
 from storage.maildir import mailbox_dir
 from storage.spool_entry import parse_entry, render_entry
 
@@ -71,6 +72,8 @@ class Whole:
     problems: list[str] = field(default_factory=list)
     to_do: list[str] = field(default_factory=list)
     keys_missing: list[str] = field(default_factory=list)
+    placed: list[str] = field(default_factory=list)
+    """The files beside the letters, by their paths now."""
 
     def as_json(self) -> dict[str, Any]:
         """For `--json` and the audit log."""
@@ -143,6 +146,7 @@ def _place_file(
         done.problems.append(f"{row.path}: {error}")
         return
     done.files += 1
+    done.placed.append(path)
 
 
 def _restore_keys(roots: Roots, keys_dir: str, done: Whole, *, keeps_config: bool) -> None:
@@ -162,6 +166,7 @@ def _restore_keys(roots: Roots, keys_dir: str, done: Whole, *, keeps_config: boo
             finally:
                 os.close(fd)
             done.files += 1
+            done.placed.append(path)
 
 
 def _hold(queue_dir: str) -> int:
@@ -215,6 +220,29 @@ def settle(site: Site, done: Whole, clock: Clock, actor: str, grounds: str) -> N
     detail = {**done.as_json(), "problems": len(done.problems)}
     note = {"action": "backup.restore", "subject": "site", "detail": json.loads(json.dumps(detail))}
     run_alone(site, "audit_note", note, actor, grounds)
+
+
+def give_to_server(site: Site, roots: Roots, done: Whole) -> None:
+    """Where root has restored a site whose server runs as [server] user: everything restored is that account's.
+
+    Raises ConfigError (no such account), StoreError.
+    """
+    server = site.config.server
+    if not server.user or os.geteuid() != 0:
+        return
+    uid, gid = ids_of(server.user, server.group)
+    try:
+        for top in {roots.data, roots.mail, roots.queue, roots.quarantine, site.run_dir, site.index_dir}:
+            os.lchown(top, uid, gid)
+            for folder, folders, files in os.walk(top):
+                for name in (*folders, *files):
+                    os.lchown(os.path.join(folder, name), uid, gid)
+        for path in done.placed:
+            os.lchown(path, uid, gid)
+            if os.path.dirname(path) != roots.config:
+                os.lchown(os.path.dirname(path), uid, gid)
+    except OSError as error:
+        raise store_error(error, f"cannot give {error.filename} to {server.user}") from error
 
 
 def missing_keys(site: Site) -> list[str]:

@@ -13,7 +13,7 @@ from bdmta.errors import BdmtaError, ConfigError, UsageError
 
 if TYPE_CHECKING:
     from bdmta.backup.choose import Wanted
-    from bdmta.backup.whole import Whole
+    from bdmta.backup.whole import Roots, Whole
     from bdmta.site import Site
     from storage.backup.repository import Repository
 
@@ -130,18 +130,29 @@ def restore_whole(
     if onto:
         for line in adapt_config(onto):
             done.to_do.append(f"bdmta.toml: {line} is a comment now, so that everything is below {onto}")
-    _finish(done, onto, site)
+    _finish(done, roots, onto, site)
     _say(done, onto, as_json=as_json)
 
 
-def _finish(done: Whole, onto: str, site: Site | None) -> None:
-    from bdmta.backup.whole import missing_keys, settle
-    from bdmta.office import client
+def _finish(done: Whole, roots: Roots, onto: str, site: Site | None) -> None:
+    from bdmta.backup.whole import give_to_server, missing_keys, settle
+    from bdmta.office import client, wire
+    from bdmta.service.privileges import as_user
     from bdmta.site import Site
 
     restored = Site.open(os.path.join(onto, "bdmta.toml")) if onto else _given(site)
     restored.create_folders()
-    settle(restored, done, SystemClock(), client.actor(), client.grounds())
+    give_to_server(restored, roots, done)
+    server = restored.config.server
+
+    def settled() -> bytes:
+        try:
+            settle(restored, done, SystemClock(), client.actor(), client.grounds())
+        except BdmtaError as error:
+            return wire.failure(error)
+        return wire.result(None)
+
+    wire.unpack(as_user(server.user, server.group, settled))
     done.to_do += missing_keys(restored)
     if done.held:
         done.to_do.append(

@@ -19,15 +19,20 @@ def drop(user: str, group: str) -> None:
     """Become `user` (and `group`, else the user's own), for good. Nothing happens without a user, or when not root."""
     if not user or os.geteuid() != 0:
         return
-    try:
-        account = pwd.getpwnam(user)
-        gid = grp.getgrnam(group).gr_gid if group else account.pw_gid
-    except KeyError as error:
-        raise ConfigError(f"[server] user, group: {error.args[0]}; create the account or correct the name") from None
+    uid, gid = ids_of(user, group)
     os.initgroups(user, gid)
     os.setresgid(gid, gid, gid)
-    os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+    os.setresuid(uid, uid, uid)
     os.umask(0o077)
+
+
+def ids_of(user: str, group: str) -> tuple[int, int]:
+    """The numbers of `user` and of `group`, else of the user's own group. Raises ConfigError."""
+    try:
+        account = pwd.getpwnam(user)
+        return account.pw_uid, grp.getgrnam(group).gr_gid if group else account.pw_gid
+    except KeyError as error:
+        raise ConfigError(f"[server] user, group: {error.args[0]}; create the account or correct the name") from None
 
 
 def as_user(user: str, group: str, work: Callable[[], bytes]) -> bytes:

@@ -16,14 +16,16 @@ import uvloop
 from bdmta.clock import SystemClock
 from bdmta.errors import BdmtaError
 from bdmta.log import configure
-from bdmta.service import privileges
+from bdmta.service import allocator, privileges
 from bdmta.service.sockets import adopt
 from bdmta.site import Site
+from bdmta.tasks import Tasks
 
 
 def main() -> None:
     """Run one role until SIGTERM. Exit status 2: the configuration is wrong, and a restart would not help."""
     spec = json.loads(sys.argv[1])
+    allocator.settle()
     privileges.die_with(spec["parent"])
     # Between now and the handlers below a signal must not kill us half-way; the parent repeats SIGTERM's meaning.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -57,7 +59,21 @@ async def _run(spec: dict[str, Any], site: Site, log: Any) -> None:
         "office": _office,
         "courier": _courier,
     }
+    tasks = Tasks(log)
+    _start_memory_log(spec, tasks)
     await roles[spec["role"]](spec, site, log, stopping, ready)
+    await tasks.finish(0)
+
+
+def _start_memory_log(spec: dict[str, Any], tasks: Tasks) -> None:
+    """The switch for debugging, see memory_log."""
+    folder = os.environ.get("BDMTA_MEMORY_LOG")
+    if not folder:
+        return
+    from bdmta.service import memory_log
+
+    trace_count = int(os.environ.get("BDMTA_MEMORY_TRACE", "0"))
+    tasks.start(memory_log.keep(folder, f"{spec['role']}{spec['number']}", trace_count), "memory log")
 
 
 async def _edge(spec: dict[str, Any], site: Site, log: Any, stopping: asyncio.Event, ready: Any) -> None:

@@ -6,9 +6,11 @@ About a hundred lines of our own rather than a library of ten megabytes: docs/de
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 _COLOURS = ("#1f5fa8", "#c8501e", "#2f8a4c", "#8a4fa0", "#8a6d00", "#b0305c", "#3d7f8f", "#555555")
 _WIDTH, _HEIGHT = 760, 400
@@ -72,6 +74,18 @@ def stacked(charts: Sequence[str]) -> str:
     )
     moved = [f'<g transform="translate(0 {_HEIGHT * number})">\n{chart}</g>' for number, chart in enumerate(charts)]
     return "\n".join([head, *moved, "</svg>", ""])
+
+
+def png(drawn: str) -> bytes:
+    """A chart as PNG, two pixels a unit; typst draws it, which is here for paper."""
+    import typst
+
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "chart.svg").write_text(drawn, encoding="utf-8")
+        page = Path(folder, "page.typ")
+        page.write_text('#set page(width: auto, height: auto, margin: 0pt)\n#image("chart.svg")\n')
+        made: bytes = typst.compile(str(page), root=folder, format="png", ppi=144.0)
+    return made
 
 
 def _grid(

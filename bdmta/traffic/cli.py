@@ -15,6 +15,7 @@ from rich.console import Console
 from bdmta.clock import SystemClock
 from bdmta.errors import BdmtaError, UsageError
 from bdmta.traffic import report
+from bdmta.traffic.chart import png
 from bdmta.traffic.compose import Composer
 from bdmta.traffic.hostile import read_folder
 from bdmta.traffic.inspection import inspect
@@ -112,7 +113,7 @@ def run(
     no_check: Annotated[bool, typer.Option("--no-check", help="Do not look what became of the letters.")] = False,
     ledger: Annotated[str, typer.Option(metavar="FILE", help="Keep every promise as JSON lines, for `check`.")] = "",
     json_file: Annotated[str, typer.Option("--json", metavar="FILE", help="The outcome as JSON; - is stdout.")] = "",
-    chart: Annotated[str, typer.Option(metavar="FILE.svg", help="Latencies as a chart.")] = "",
+    chart: Annotated[str, typer.Option(metavar="FILE.svg|FILE.png", help="Latencies as a chart.")] = "",
 ) -> None:
     """Send, read, check; exit 0 when no letter is lost, doubled, corrupted, misplaced or late, else 1."""
     target = _target(
@@ -276,8 +277,10 @@ def _write(outcome: report.Outcome, json_file: str, chart: str) -> None:
             with open(json_file, "w", encoding="utf-8") as file:
                 file.write(text)
     if chart and outcome.run.meter.by_slot:
-        with open(chart, "w", encoding="utf-8") as file:
-            file.write(report.chart(outcome))
+        drawn = report.chart(outcome)
+        octets = png(drawn) if chart.lower().endswith(".png") else drawn.encode()
+        with open(chart, "wb") as picture:
+            picture.write(octets)
 
 
 def main() -> None:

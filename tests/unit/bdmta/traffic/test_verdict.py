@@ -8,7 +8,7 @@ import pytest
 from bdmta.clock import SystemClock
 from bdmta.errors import UsageError
 from bdmta.testing.sink import Sink
-from bdmta.traffic.chart import Axis, Series, line_chart
+from bdmta.traffic.chart import Axis, Series, line_chart, png
 from bdmta.traffic.latency import Latencies
 from bdmta.traffic.ledger import Entry, Ledger, State, digest, read_ledger
 from bdmta.traffic.letter import Expect, Letter, id_line
@@ -168,6 +168,14 @@ def test_addresses_of_services():
     assert endpoint("imaps://[::1]", ("imap", "imaps")) == Endpoint("imaps", "::1", 993)
     assert endpoint("[::1]:25", ("smtp",)).is_loopback
     assert not endpoint("192.0.2.1", ("smtp",)).is_loopback
+
+
+def test_a_chart_becomes_a_picture():
+    drawn = line_chart("Dài", Axis("s"), Axis("ms"), [Series("p50", [(0, 1), (1, 2)])])
+    picture = png(drawn)
+    assert picture.startswith(b"\x89PNG\r\n")
+    width, height = int.from_bytes(picture[16:20], "big"), int.from_bytes(picture[20:24], "big")  # IHDR
+    assert width / height == pytest.approx(760 / 400, rel=0.01)
 
 
 def test_a_chart_is_the_same_for_the_same_numbers():

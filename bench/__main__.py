@@ -9,18 +9,44 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from bench import addressbook, backup, idle, imap, latency, policy, results, smtp
+from bench import (
+    addressbook,
+    backup,
+    growth,
+    idle,
+    imap,
+    latency,
+    mailauth,
+    outage,
+    policy,
+    queue_load,
+    results,
+    send,
+    smtp,
+)
 from bench.bars import Bar, bar_chart
+from bench.extent import FOLDER, IS_QUICK
 from bench.lmtp import PostfixLmtp
-from bench.memory import growth
+from bench.memory import growth as memory_growth
 from bench.peers import Bdmta, Peer, Postfix
 from bench.readers import ACCOUNTS, BdmtaReader, Dovecot, Reader
 
+_DELIVERING = ("smtp", "latency", "group", "memory")
 _READING = ("imap", "pop3", "idle")
-CHOICES = ("smtp", "latency", "group", "memory", *_READING, "policy", "addressbook", "backup")
-"""In the order of `all`, which measures `growth` as well."""
+_OTHERS: dict[str, Callable[[list[str]], None]] = {
+    "send": lambda words: send.main(words, say),
+    "outage": lambda words: outage.main(words, say),
+    "queue": lambda words: queue_load.main(say),
+    "mailauth": lambda words: mailauth.main(say),
+    "growth": growth.main,
+}
+"""Those that read their own words."""
+PARTS = (*_DELIVERING, *_READING, "policy", "addressbook", "backup", *_OTHERS)
+"""In the order of `all`."""
 
 
 def say(text: str) -> None:
@@ -28,85 +54,77 @@ def say(text: str) -> None:
 
 
 def main() -> None:
+    what = sys.argv[1] if len(sys.argv) > 1 else ""
+    if what == "all":
+        return everything(sys.argv[2:])
+    if what in _OTHERS:
+        return _OTHERS[what](sys.argv[2:])
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
-    parser.add_argument("what", choices=CHOICES)
+    parser.add_argument("what", choices=(*PARTS, "all"))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--port", type=int, default=31025)
+    parser.add_argument("--port", type=int, default=21025)
     parser.add_argument(
         "--rows", type=Path, help="imap: count rounds of earlier runs in, from this file, and keep them"
     )
     parser.add_argument("--warm", action="store_true", help="imap: without the cold rows, which take minutes")
-    if sys.argv[1:2] == ["growth"]:
-        from bench import growth as growing
-
-        del sys.argv[1]
-        return growing.main()
-    if sys.argv[1:2] == ["outage"]:
-        from bench import outage
-
-        return outage.main(sys.argv[2:], say)
-    if sys.argv[1:2] == ["send"]:
-        from bench import send
-
-        return send.main(sys.argv[2:], say)
-    if sys.argv[1:2] == ["queue"]:
-        from bench import queue_load
-
-        return queue_load.main(say)
-    if sys.argv[1:2] == ["mailauth"]:
-        from bench import mailauth
-
-        return mailauth.main(say)
-    if sys.argv[1:2] == ["all"]:
-        return everything(sys.argv[2:])
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # the servers are stopped then too
     if asked.what == "policy":
         return write("policy", policy.run(say))
     if asked.what == "addressbook":
-        results.write("address book", addressbook.run(say), command="scripts/bench addressbook")
-        return None
+        return write("address book", addressbook.run(say), command="scripts/bench addressbook")
     # On the file system of this checkout; not removed, as deletions slow ext4 down for minutes.
     top = Path(tempfile.mkdtemp(prefix="bdmta-bench.", dir=os.environ.get("BENCH_TMP")))
     top.chmod(0o755)
     if asked.what == "backup":
-        results.write("backup", backup.run(top, asked.port, say), command="scripts/bench backup")
-        return None
-    if asked.what in _READING:
-        return reading(asked, top)
+        write("backup", backup.run(top, asked.port, say))
+    elif asked.what in _READING:
+        reading(asked, top)
+    else:
+        delivering(asked, top)
+    say(f"left in {top}; remove it when you like")
+    return None
+
+
+def delivering(asked: argparse.Namespace, top: Path) -> None:
+    """SMTP in, beside Postfix."""
     peers: list[Peer] = []
     try:
-        peers.append(Bdmta(top / "bdmta", asked.port))
-        assert isinstance(peers[0], Bdmta)
-        refusal = peers[0].prove_chain()
+        ours = Bdmta(top / "bdmta", asked.port)
+        peers.append(ours)
+        refusal = ours.prove_chain()
         say(f"the chain is on: {refusal}")
         if asked.what == "memory":
-            peak, stored = growth(peers[0])
-            write(
-                "memory",
-                f"Ten letters of 50 MB at once, {stored} stored: an edge's anonymous memory grew by at most {peak / 1e6:.1f} MB.",
-            )
-            return None
+            peak, stored = memory_growth(ours)
+            write("memory", f"Ten letters of 50 MB at once, {stored} stored: an edge's anonymous memory grew by at most "
+                            f"{peak / 1e6:.1f} MB.")  # fmt: skip
+            return
         peers.append(Postfix(top / "postfix", asked.port + 1000))
         if asked.what == "smtp":
             peers.append(PostfixLmtp(top / "lmtp", asked.port + 2000))
-            rows, titles = smtp.race(peers, asked.rounds, say), {peer.name: peer.title for peer in peers}
-            results.RESULTS.with_name("smtp.svg").write_text(smtp.bars(rows, titles))
-            text = f"{smtp.table(rows, titles)}\n\n![letters a second](smtp.svg)\n\nProbe before the race: `{refusal}`"
-            results.write("smtp", text, "Postfix", "Dovecot")
+        titles = {peer.name: peer.title for peer in peers}
+        proof = f"Probe before the race: `{refusal}`"
+        if asked.what == "smtp":
+            rows = smtp.race(peers, asked.rounds, say)
+            chart("smtp.svg", smtp.bars(rows, titles))
+            write(
+                "smtp", f"{smtp.table(rows, titles)}\n\n![letters a second](smtp.svg)\n\n{proof}", "Postfix", "Dovecot"
+            )
         elif asked.what == "latency":
             rate, found = latency.race(peers, asked.rounds, say)
-            write("latency", latency.table(rate, found, {peer.name: peer.title for peer in peers}))
+            chart("latency.svg", latency.bars(found, titles))
+            write(
+                "latency", f"{latency.table(rate, found, titles)}\n\n![milliseconds](latency.svg)\n\n{proof}", "Postfix"
+            )
         else:
-            write("group", group_table(smtp.group(peers, asked.rounds, say)))
+            write("group", smtp.group_table(smtp.group(peers, asked.rounds, say), titles) + f"\n\n{proof}", "Postfix")
     finally:
         for peer in peers:
             peer.stop()
-        say(f"left in {top}; remove it when you like")
 
 
 def reading(asked: argparse.Namespace, top: Path) -> None:
     """IMAP and POP3, beside Dovecot."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # the servers are stopped then too
     readers: list[Reader] = []
     try:
         readers += [BdmtaReader(top / "bdmta", asked.port), Dovecot(top / "dovecot", asked.port + 1000)]
@@ -116,16 +134,15 @@ def reading(asked: argparse.Namespace, top: Path) -> None:
             reader.start()
         if asked.what == "imap":
             rows = imap.race(readers, asked.rounds, say, cold=not asked.warm, kept=asked.rows)
-            results.RESULTS.with_name("imap.svg").write_text(reading_bars(rows))
-            write("imap", imap.table(rows) + "\n\n![milliseconds](imap.svg)")
+            chart("imap.svg", reading_bars(rows))
+            write("imap", f"{imap.table(rows, readers)}\n\n![milliseconds](imap.svg)", "Dovecot")
         elif asked.what == "pop3":
-            write("pop3", imap.table(imap.pop3(readers, asked.rounds, say)))
+            write("pop3", imap.table(imap.pop3(readers, asked.rounds, say), readers), "Dovecot")
         else:
-            write("idle", idle.run(readers, say))
+            write("idle", idle.run(readers, say), "Dovecot")
     finally:
         for reader in readers:
             reader.stop()
-        say(f"left in {top}; remove it when you like")
 
 
 def reading_bars(rows: imap.Rows) -> str:
@@ -135,40 +152,54 @@ def reading_bars(rows: imap.Rows) -> str:
     for name, title in titles.items():
         bars: list[Bar] = []
         for by_name in rows.values():
-            took = [seconds * 1000 for seconds in by_name[name]]
+            took = [taken.seconds * 1000 for taken in by_name[name]]
             bars.append((f"{statistics.median(took):.4g} ms", statistics.median(took), took))
         series.append((title, bars))
     return bar_chart("Milliseconds until the tagged answer", [f"{what[:24]}, {state}" for what, state in rows], series)
 
 
-def group_table(seconds: dict[str, list[float]]) -> str:
-    ours, theirs = (statistics.median(seconds[name]) for name in ("bdmta", "postfix"))
-    return (
-        f"One letter to a group of 1,000 mailboxes, until it lies in all of them: bdmta {ours * 1000:.0f} ms, "
-        f"Postfix {theirs * 1000:.0f} ms, {theirs / ours:.1f} x. (medians of {len(seconds['bdmta'])})"
-    )
+def chart(name: str, drawn: str) -> None:
+    """Beside RESULTS.md."""
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / name).write_text(drawn)
 
 
-def write(section: str, text: str) -> None:
+def write(section: str, text: str, *peers: str, command: str = "") -> None:
     """Print it, and put it into RESULTS.md in place of the one before."""
     say(text)
-    peers = {"policy": (), **dict.fromkeys(_READING, ("Dovecot",))}.get(section, ("Postfix",))
-    results.write(section, text, *peers)
+    results.write(section, text, *peers, command=command)
 
 
 def everything(words: list[str]) -> None:
     """Each measurement in a process of its own, one after the other; what fails is named at the end."""
-    failed = []
-    for what in (*CHOICES, "send", "queue", "mailauth", "outage", "growth"):
+    parser = argparse.ArgumentParser(prog="scripts/bench all", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=1 if IS_QUICK else 5)
+    parser.add_argument("--port", type=int, default=21025)
+    parser.add_argument("--warm", action="store_true", help="imap: without the cold rows, which take minutes")
+    parser.add_argument("--only", default="", help="these parts, comma-separated")
+    asked = parser.parse_args(words)
+    unknown = set(filter(None, asked.only.split(","))) - set(PARTS)
+    if unknown:
+        raise SystemExit(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    failed, began = [], time.monotonic()
+    for what in asked.only.split(",") if asked.only else PARTS:
+        start = time.monotonic()
         say(f"--- {what}")
-        given = [word for word in words if word != "--warm" or what == "imap"]
-        if what in ("queue", "mailauth", "growth"):  # these have words of their own, or none
-            given = []
-        command = [sys.executable, "-m", "bench", what, *given]
-        if subprocess.run(command).returncode:
+        if subprocess.run([sys.executable, "-m", "bench", what, *_words_of(what, asked)]).returncode:
             failed.append(what)
+        say(f"--- {what}: {'FAILED' if what in failed else 'done'} in {time.monotonic() - start:.0f} s")
+    say(f"--- all: {(time.monotonic() - began) / 60:.1f} minutes; results in {results.RESULTS}")
     if failed:
         raise SystemExit(f"failed: {', '.join(failed)}")
+
+
+def _words_of(what: str, asked: argparse.Namespace) -> list[str]:
+    port, rounds = ["--port", str(asked.port)], ["--rounds", str(asked.rounds)]
+    if what in ("policy", "addressbook", "queue", "mailauth"):
+        return []
+    if what in ("memory", "idle", "backup", "outage"):
+        return port
+    return [*port, *rounds, *(["--warm"] if what == "imap" and (asked.warm or IS_QUICK) else [])]
 
 
 main()

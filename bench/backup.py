@@ -15,7 +15,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-BOXES, LETTERS, NEW = 200, 100_000, 1_000
+from bench.extent import of
+
+BOXES, LETTERS, NEW = 200, of(100_000, 5000), of(1000, 200)
 DOMAIN = "binhduong.gov.vn"
 _SIZES = (1_500, 3_000, 5_000, 8_000, 12_000, 20_000, 60_000)
 _TEXT = b"K\xc3\xadnh g\xe1\xbb\xadi c\xc3\xa1c \xc4\x91\xc6\xa1n v\xe1\xbb\x8b, " * 30 + b"\r\n"

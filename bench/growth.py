@@ -25,12 +25,13 @@ from bdmta.traffic.population import Account
 from bdmta.traffic.smtp_client import SmtpClient
 from bdmta.traffic.wire import Endpoint, TlsSettings, tls_context
 from bench import growth_read
+from bench.extent import FOLDER, IS_QUICK, of
 from bench.process import anonymous_octets, cpu_s, descendants
 from bench.results import machine
 from bench.samples import role
 from bench.site import Site, end_by_sigterm
 
-KEPT = Path(__file__).parent / "growth.json"
+KEPT = FOLDER / "growth.json"
 DOMAIN = "test.local"
 TLS = TlsSettings(tls_context("", is_verified=False))
 OUTSIDE = "far.example"
@@ -279,22 +280,23 @@ PARTS = {
 }  # fmt: skip
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench growth", description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, "draw", []], metavar="PART")
     parser.add_argument("--sizes", default="", help="comma-separated, in place of the part's own")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=of(5, 1))
     parser.add_argument("--port", type=int, default=28000)
     parser.add_argument("--no-write", action="store_true", help="print only")
-    asked = parser.parse_args()
+    asked = parser.parse_args(words)
     end_by_sigterm()
     top = Path(tempfile.mkdtemp(prefix="bdmta-growth.", dir=os.environ.get("BENCH_TMP")))
+    FOLDER.mkdir(exist_ok=True)
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
     for name in asked.parts or PARTS:
         if name == "draw":
             continue
         part = PARTS[name]
-        sizes = [int(size) for size in asked.sizes.split(",")] if asked.sizes else part.sizes
+        sizes = [int(size) for size in asked.sizes.split(",")] if asked.sizes else part.sizes[: of(None, 2)]
         rows = {} if not asked.sizes else kept.get(name, {}).get("points", {})
         for point in part.run(Bed(top, asked.port), sizes, asked.rounds, say):
             rows[str(point.size)] = point.values
@@ -304,9 +306,13 @@ def main() -> None:
             if not asked.no_write:
                 KEPT.write_text(json.dumps(kept, indent=1) + "\n")
     if not asked.no_write:
-        from bench.growth_page import write_page
+        from bench import growth_page, results
 
-        write_page(kept)
+        growth_page.draw(kept, FOLDER if IS_QUICK else growth_page.PAGE.parent)
+        if IS_QUICK:
+            results.write("growth", "\n\n".join(growth_page.section(name, kept) for name in kept))
+        else:
+            growth_page.write_page(kept)
     say(f"left in {top}; remove it when you like")
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from bdmta.traffic.chart import Axis, Series, line_chart, number_text
 
-PAGE = Path("docs/growth.md")
+PAGE = Path(__file__).parents[1] / "docs" / "growth.md"
 _MARKS = re.compile(r"(?s)<!-- growth: (\w+) -->.*?<!-- end -->")
 
 
-def write_page(kept: dict[str, Any]) -> None:
-    """Draw each part into docs/growth-PART.svg; put its table into the page where `<!-- growth: PART -->` stands."""
+def draw(kept: dict[str, Any], folder: Path) -> None:
+    """Each part as `growth-PART.svg`."""
     from bench.growth import PARTS
 
     for name, found in kept.items():
@@ -26,9 +26,12 @@ def write_page(kept: dict[str, Any]) -> None:
             PARTS[name].title, Axis(PARTS[name].axis, is_log=True, ticks=ticks), Axis("", is_log=True), series,
             found["machine"].split(",")[0],
         )  # fmt: skip
-        Path(f"docs/growth-{name}.svg").write_text(chart)
-    if PAGE.exists():
-        PAGE.write_text(_MARKS.sub(lambda mark: _section(mark[1], kept), PAGE.read_text()))
+        (folder / f"growth-{name}.svg").write_text(chart)
+
+
+def write_page(kept: dict[str, Any]) -> None:
+    """Put each part's table into the page where `<!-- growth: PART -->` stands."""
+    PAGE.write_text(_MARKS.sub(lambda mark: section(mark[1], kept), PAGE.read_text()))
 
 
 def _series(points: dict[str, dict[str, list[float]]], what: str) -> Series:
@@ -40,9 +43,10 @@ def _series(points: dict[str, dict[str, list[float]]], what: str) -> Series:
     )
 
 
-def _section(name: str, kept: dict[str, Any]) -> str:
+def section(name: str, kept: dict[str, Any]) -> str:
     from bench.growth import PARTS, times_a_decade
 
+    """The chart and the table."""
     if name not in kept:
         return f"<!-- growth: {name} -->\nNot measured yet.\n<!-- end -->"
     points = kept[name]["points"]

@@ -13,14 +13,16 @@ import threading
 import time
 
 from bench.boxes import letter
+from bench.extent import of
 from bench.imap import Connection, Say, seconds
 from bench.process import descendants
 from bench.readers import ACCOUNTS, BdmtaReader, Reader
 
-SESSIONS = 1000
-MANY = 200_000
+SESSIONS = of(1000, 100)
+MANY = of(200_000, 5000)
 LARGE_OCTETS = 50_000_000
-LARGE_COUNT = 20
+LARGE_COUNT = of(20, 4)
+_FETCHED = f"{LARGE_COUNT * LARGE_OCTETS / 1e9:g} GB"
 
 
 def memory(reader: Reader, sessions: int, say: Say, *, tls: bool) -> float:
@@ -174,7 +176,7 @@ def run(readers: list[Reader], say: Say) -> str:
         found = noop(reader, say)
         lines += [
             "",
-            f"{reader.name}: NOOP beside a fetch of 1 GB: median {found[0]:.2f} ms, 99 of 100 under {found[1]:.2f} ms, "
+            f"{reader.name}: NOOP beside a fetch of {_FETCHED}: median {found[0]:.2f} ms, 99 of 100 under {found[1]:.2f} ms, "
             f"longest {found[2]:.2f} ms.",
         ]
         started, again = many(reader, say)

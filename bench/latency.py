@@ -22,10 +22,12 @@ from bdmta.traffic.schedule import moments
 from bdmta.traffic.target import Target
 from bdmta.traffic.wire import Endpoint, TlsSettings, tls_context
 from bench import smtp
+from bench.bars import bar_chart
+from bench.extent import of
 from bench.peers import ADDRESSES, DOMAIN, Peer
 
 SHARE = 0.6
-SECONDS = 8.0
+SECONDS = of(8.0, 3.0)
 SESSIONS = 50
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
 Say = Callable[[str], None]
@@ -73,6 +75,19 @@ def _letters(seed: int) -> Iterator[Letter]:
         number += 1
         octets = id_line(f"l{seed}", number) + _LETTER
         yield Letter(number, "inbound", "a@sender.test", (f"{number % ADDRESSES}u@{DOMAIN}",), octets)
+
+
+def bars(found: dict[str, list[dict[float, float]]], titles: dict[str, str]) -> str:
+    """The medians of the rounds as a chart."""
+    series = []
+    for name, rounds in found.items():
+        by_percent = [[one[percent] for one in rounds] for percent in PERCENTS]
+        series.append(
+            (titles[name], [(f"{(middle := statistics.median(ms)):.1f} ms", middle, ms) for ms in by_percent])
+        )
+    return bar_chart(
+        "Milliseconds from when a letter is due to its 250", [f"p{percent:g}" for percent in PERCENTS], series
+    )
 
 
 def table(rate: float, found: dict[str, list[dict[float, float]]], titles: dict[str, str]) -> str:

@@ -21,9 +21,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import results
+from bench.extent import of
 from bench.peers import DOMAIN, set_value
 
-MAILBOXES = 20_000
+MAILBOXES = of(20_000, 500)
 SESSIONS = 10
 _BODY = b"".join(b"%076d\r\n" % n for n in range(50))
 _LETTER = b"From: <a@sender.test>\r\nSubject: load\r\nMessage-ID: <%d.%d@sender.test>\r\n\r\n" + _BODY + b".\r\n"
@@ -92,7 +93,8 @@ class Site:
             stdout=subprocess.PIPE, stderr=log, start_new_session=True,
         )  # fmt: skip
         assert self.process.stdout is not None
-        self.process.stdout.readline()
+        if self.process.stdout.readline() != b"ready\n":
+            raise SystemExit(f"bdmta is not ready; see {folder}/log")
 
     def run(self, *words: str, config: bool = True) -> str:
         given = [sys.executable, "-m", "bdmta", *(["-c", str(self.config)] if config else []), *words]
@@ -162,7 +164,7 @@ def letters(site: Site) -> tuple[int, int]:
     return min(counts), max(counts)
 
 
-HEAD = """| load beside it | letters a second | until all 20,000 have it | a letter before, p50 and p99 | meanwhile | the page, p99 |
+HEAD = f"""| load beside it | letters a second | until all {MAILBOXES:,} have it | a letter before, p50 and p99 | meanwhile | the page, p99 |
 | --- | ---: | ---: | ---: | ---: | ---: |
 """
 TAIL = """
@@ -185,7 +187,7 @@ def main(arguments: list[str], say: Callable[[str], None]) -> None:
     parser = argparse.ArgumentParser(prog="scripts/bench outage", description=__doc__)
     parser.add_argument("--port", type=int, default=22500, help="the site's base port")
     parser.add_argument("--rate", type=float, nargs="*", default=[50.0, 0.0], help="letters a second; 0: without pause")
-    parser.add_argument("--before", type=float, default=10.0, help="seconds of load before")
+    parser.add_argument("--before", type=float, default=of(10.0, 4.0), help="seconds of load before")
     asked = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="bdmta-bench-outage.", dir=os.environ.get("BENCH_TMP")))
     site = Site(folder, asked.port)

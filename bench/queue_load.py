@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench import results
+from bench.extent import of
 from bench.process import anonymous_octets
 from storage.clock import SystemClock
 from storage.spool_entry import QueueEntry, QueueRecipient, render_entry
 
-COUNT = 100_000
+COUNT = of(100_000, 10_000)
 _LINKS = 50_000  # an inode takes 65,000 names
 
 

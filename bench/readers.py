@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bench.boxes import fill
 from bench.peers import DOMAIN, set_value
-from bench.process import cpu_s
+from bench.process import anonymous_octets, cpu_s, descendants
 
 ACCOUNTS = 100
 _USER_ID = 2000
@@ -93,6 +93,14 @@ class Reader:
             except OSError:
                 time.sleep(0.05)
         raise SystemExit(f"{self.name} does not answer on port {self.imaps_port}; see {self.folder}")
+
+    def cpu_s(self) -> float:
+        """User and system seconds of all its processes so far."""
+        return cpu_s(self.process.pid) if self.process is not None else 0.0
+
+    def anonymous_mb(self) -> float:
+        """Anonymous memory of all its processes."""
+        return sum(map(anonymous_octets, descendants(self.process.pid))) / 1e6 if self.process is not None else 0.0
 
     def stop(self) -> None:
         """End it and everything it started."""
@@ -169,11 +177,10 @@ class BdmtaReader(Reader):
 
     def _settle(self) -> None:
         """Wait until what starts with the server has started: it would compete with what is measured."""
-        assert self.process is not None
         for _ in range(40):
-            before = cpu_s(self.process.pid)
+            before = self.cpu_s()
             time.sleep(0.5)
-            if cpu_s(self.process.pid) - before < 0.05:
+            if self.cpu_s() - before < 0.05:
                 return
 
 

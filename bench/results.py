@@ -7,9 +7,10 @@ import os
 import platform
 import subprocess
 import sys
-from pathlib import Path
 
-RESULTS = Path(__file__).parent / "RESULTS.md"
+from bench.extent import FOLDER, IS_QUICK
+
+RESULTS = FOLDER / "RESULTS.md"
 _VERSIONS = {
     "Postfix": ["postconf", "-dh", "mail_version"], "Dovecot": ["dovecot", "--version"],
     "opendkim": ["opendkim", "-V"],
@@ -40,5 +41,7 @@ def write(section: str, text: str, *peers: str, command: str = "") -> None:
     told = ", ".join([machine(), *map(version, peers)])
     old = RESULTS.read_text() if RESULTS.exists() else "# Measured\n"
     parts = {part.split("\n", 1)[0]: part for part in old.split("\n## ")[1:]}
-    parts[section] = f"{section}\n\n_{told}; `{command or f'scripts/bench {section}'}`._\n\n{text}\n"
+    given = (command or f"scripts/bench {section}") + (" --quick" if IS_QUICK else "")
+    parts[section] = f"{section}\n\n_{told}; `{given}`._\n\n{text}\n"
+    FOLDER.mkdir(exist_ok=True)
     RESULTS.write_text("# Measured\n" + "".join(f"\n## {part.rstrip()}\n" for part in parts.values()))

@@ -15,6 +15,7 @@ import time
 from dataclasses import dataclass, field
 
 from bench.bars import bar_chart
+from bench.extent import of
 from bench.peers import DOMAIN, GROUP, MAILBOXES, Peer
 
 
@@ -34,11 +35,20 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload(10, 1500, 4096),
-    Workload(50, 1500, 4096),
-    Workload(10, 300, 102_400),
-    Workload(4, 16, 5_242_880),
+    Workload(10, of(1500, 300), 4096),
+    Workload(50, of(1500, 300), 4096),
+    Workload(10, of(300, 60), 102_400),
+    Workload(4, of(16, 8), 5_242_880),
 )
+
+
+@dataclass
+class GroupRow:
+    """The turns of one peer with a letter to the group: seconds until the last has it, CPU, memory."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+    anonymous_mb: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -95,9 +105,9 @@ def race(peers: list[Peer], rounds: int, say: object) -> dict[Workload, dict[str
     return rows
 
 
-def group(peers: list[Peer], rounds: int, say: object) -> dict[str, list[float]]:
+def group(peers: list[Peer], rounds: int, say: object) -> dict[str, GroupRow]:
     """Seconds from the connection until one letter to a group of 1,000 lies in every mailbox."""
-    seconds: dict[str, list[float]] = {peer.name: [] for peer in peers}
+    rows = {peer.name: GroupRow() for peer in peers}
     letter = "From: a@sender.test\r\nTo: everybody@test.local\r\nSubject: x\r\n\r\n" + "x" * 70 + "\r\n"
     for number in range(-1, rounds):  # the first is not counted: Postfix makes its Maildirs then
         for offset in range(len(peers)):
@@ -105,7 +115,7 @@ def group(peers: list[Peer], rounds: int, say: object) -> dict[str, list[float]]
             before = peer.letters(GROUP)
             stamps = [peer.stamp(mailbox) for mailbox in range(GROUP)]
             os.sync()
-            start = time.monotonic()
+            cpu_before, start = peer.cpu_s(), time.monotonic()
             with smtplib.SMTP("127.0.0.1", peer.port, local_hostname="bench.test") as client:
                 client.sendmail("a@sender.test", [f"everybody@{DOMAIN}"], letter)
             # By the folders' times, as listing 1,000 folders takes as long as delivering to them; counted afterwards.
@@ -115,13 +125,34 @@ def group(peers: list[Peer], rounds: int, say: object) -> dict[str, list[float]]
                         raise SystemExit(f"{peer.name}: the group letter did not reach every mailbox")
             took_s = time.monotonic() - start
             time.sleep(0.3)
+            cpu_ms = (peer.cpu_s() - cpu_before) * 1000
             if peer.letters(GROUP) != before + GROUP:
                 raise SystemExit(f"{peer.name}: not one letter in each mailbox")
             if number < 0:
                 continue
-            seconds[peer.name].append(took_s)
-            say(f"round {number + 1} group of 1,000 {peer.name:<8} {seconds[peer.name][-1]:.3f} s")  # type: ignore[operator]
-    return seconds
+            row = rows[peer.name]
+            row.seconds.append(took_s)
+            row.cpu_ms.append(cpu_ms)
+            row.anonymous_mb.append(peer.anonymous_mb())
+            say(f"round {number + 1} group of 1,000 {peer.name:<8} {took_s:.3f} s {cpu_ms:7.1f} ms CPU")  # type: ignore[operator]
+    return rows
+
+
+def group_table(rows: dict[str, GroupRow], titles: dict[str, str]) -> str:
+    """Markdown: until the last has it, CPU of the whole letter, memory; how often ours goes into theirs."""
+    lines = [
+        f"One letter of 200 octets to a group of {GROUP:,} mailboxes, until it lies in all of them; median (least to most). "
+        "CPU: the server's milliseconds for the letter and all its copies. Memory: anonymous, of all its processes.", "",
+        "| | milliseconds | times | CPU, ms | memory, MB |", "|---|---|---|---|---|",
+    ]  # fmt: skip
+    ours = next(iter(rows.values()))
+    for number, (name, row) in enumerate(rows.items()):
+        times = statistics.median(row.seconds) / statistics.median(ours.seconds)
+        lines.append(
+            f"| {titles[name]} | {spread([s * 1000 for s in row.seconds])} | {f'**{times:.1f} x**' if number else ''} "
+            f"| {statistics.median(row.cpu_ms):.0f} | {statistics.median(row.anonymous_mb):.0f} |"
+        )
+    return "\n".join(lines)
 
 
 def table(rows: dict[Workload, dict[str, Row]], titles: dict[str, str]) -> str:

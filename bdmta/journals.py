@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bdmta.clock import Clock
+from bdmta.clock import Clock, SystemClock
 from bdmta.errors import BdmtaError
 from bdmta.metrics import write_figures
 from bdmta.site import Site
@@ -16,6 +16,7 @@ from storage.errors import StoreError
 from storage.files import write_durable
 from storage.journal import Journal
 from storage.journal_replay import Replayed, replay_all, waiting
+from storage.spool import Spool
 
 JOURNALS_COUNT = 2  # of an edge: while one syncs, the other takes who comes
 _TROUBLE = "journal-trouble-"
@@ -37,7 +38,10 @@ def replay_journals(site: Site, log: Any) -> Replayed:
     """
     os.makedirs(site.incoming_dir, mode=0o700, exist_ok=True)
     try:
-        done = replay_all(site.journal_dir, site.mail_root, site.incoming_dir)
+        os.makedirs(site.queue_dir, mode=0o700, exist_ok=True)
+        done = replay_all(
+            site.journal_dir, site.mail_root, site.incoming_dir, spool=Spool(site.queue_dir, SystemClock())
+        )
     except (StoreError, OSError) as error:
         raise BdmtaError(f"{error}; nothing is lost: make room, look at the disk, and start again") from None
     _tell(done, log)
@@ -113,7 +117,7 @@ def _opened(site: Site, name: int, clock: Clock, log: Any) -> Journal:
 
     journal = Journal(
         site.journal_dir, str(name), mail_root=site.mail_root, tmp_dir=site.incoming_dir,
-        host=site.config.server.hostname, clock=clock, on_trouble=on_trouble,
+        host=site.config.server.hostname, clock=clock, on_trouble=on_trouble, spool=Spool(site.queue_dir, clock),
     )  # fmt: skip
     if os.path.exists(marker):
         os.unlink(marker)

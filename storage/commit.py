@@ -83,13 +83,28 @@ class Commit:
         """Durable when it returns. Raises NoSpace, StoreError, and nothing is promised then: this call's names are
         taken back as far as possible. One hop into the executor; large deliveries go on after it, see `drain`.
         """
-        if self._line is not None and not entries and len(deliveries) == 1 and _fits_journal(deliveries[0]):
-            self.space.take(deliveries[0].letter.size_octets)
-            placement = Placement(deliveries[0].letter, deliveries[0].targets)
+        placement = self._placement(deliveries, entries)
+        if self._line is not None and placement is not None:
+            self.space.take(placement.letter.size_octets)
             if await self._line.place(placement):
-                return Stored((placement.name,), placement.crossings)
+                return Stored((placement.name,) if deliveries else (), placement.crossings)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._executor, self._store_and_go_on, deliveries, entries)
+
+    def _placement(self, deliveries: Sequence[Delivery], entries: Sequence[QueueEntry]) -> Placement | None:
+        """The work as the journals take it: one letter for mailboxes, for the spool, or for both; None: it is other."""
+        if self._line is None or len(deliveries) > 1 or len(entries) > 1:
+            return None
+        if not entries:
+            fits = bool(deliveries) and _fits_journal(deliveries[0])
+            return Placement(deliveries[0].letter, deliveries[0].targets) if fits else None
+        (entry,) = entries
+        letter = entry.letter
+        if not self._line.takes_entries or entry.kind != "remote" or letter is None or not _is_small(letter):
+            return None
+        if deliveries and (deliveries[0].letter is not letter or not _fits_journal(deliveries[0])):
+            return None
+        return Placement(letter, deliveries[0].targets if deliveries else (), entry)
 
     def close(self) -> None:
         """Let the journal go, everything in it checkpointed. Blocks."""
@@ -221,11 +236,14 @@ class Commit:
 
 def _fits_journal(delivery: Delivery) -> bool:
     """A new small letter that lies in memory, one copy a mailbox; all else takes the first form."""
-    letter = delivery.letter
     return (
-        letter.size_octets <= LETTER_MAX_OCTETS
+        _is_small(delivery.letter)
         and not delivery.name
         and 0 < len(delivery.targets) <= JOURNAL_TARGETS_COUNT
-        and not any(isinstance(piece, Span) for piece in letter.pieces)
         and (len(delivery.targets) == 1 or len({t.mailbox for t in delivery.targets}) == len(delivery.targets))
     )
+
+
+def _is_small(letter: Letter) -> bool:
+    """It lies in memory, and a record may hold it."""
+    return letter.size_octets <= LETTER_MAX_OCTETS and not any(isinstance(piece, Span) for piece in letter.pieces)

@@ -22,12 +22,14 @@ from storage.errors import StoreError
 from storage.files import HeldFd, fsync_dir, store_error, sync_file_system
 from storage.journal_replay import DOUBT_SUFFIX, SEGMENT_SUFFIXES, JournalLock, Replayed, replay, segments
 from storage.journal_segment import Frame, Segment, boot_id
+from storage.journal_spool import Entering
 from storage.letter import Letter
 from storage.maildir import unique_name
 from storage.open_dirs import OpenDirs
 from storage.placing import Naming
-from storage.settling import make_notes, note, relative, remove_notes, tag_of
-from storage.spool_entry import Target
+from storage.settling import SPOOL, make_notes, note, relative, remove_notes, tag_of
+from storage.spool import Spool
+from storage.spool_entry import QueueEntry, Target
 
 LETTER_MAX_OCTETS = 262_144
 SEGMENT_MIN_OCTETS = 4 << 20
@@ -37,15 +39,20 @@ CHECKPOINT_AFTER_S = 5.0
 
 @dataclass(slots=True)
 class Placement:
-    """One letter for the journal, and what became of it: `name`, or the `error` that says that nothing is promised."""
+    """One letter for the journal, and what became of it: `name`, or the `error` that says that nothing is promised.
+
+    `entry`: it goes into the spool too, or only there.
+    """
 
     letter: Letter
     targets: tuple[Target, ...]
+    entry: QueueEntry | None = None
     name: str = ""
     error: StoreError | None = None
     crossings: tuple[tuple[str, int], ...] = ()
     file: HeldFd | None = field(default=None, repr=False)
     naming: Naming | None = field(default=None, repr=False)
+    entering: Entering | None = field(default=None, repr=False)
 
 
 class Journal:
@@ -58,12 +65,14 @@ class Journal:
         self, directory: str, journal: str, *, mail_root: str, tmp_dir: str, host: str, clock: Clock,
         boot: str | None = None, segment_min_octets: int = SEGMENT_MIN_OCTETS,
         segment_max_octets: int = SEGMENT_MAX_OCTETS, on_trouble: Callable[[str], None] | None = None,
+        spool: Spool | None = None,
     ) -> None:  # fmt: skip
         self._directory = directory
         self._journal = journal
         self._mail_root = mail_root
         self._tmp_dir = tmp_dir
         self._host = host
+        self._spool = spool
         self._clock = clock
         self._boot = boot_id() if boot is None else boot
         self._min_octets = segment_min_octets
@@ -80,7 +89,9 @@ class Journal:
         # Opened before anything is written: syncfs(2) tells of errors since the descriptor was opened.
         self._root = HeldFd(os.open(mail_root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
         self.replayed = Replayed()
-        replay(directory, journal, segments(directory).get(journal, []), mail_root, tmp_dir, self.replayed, self._boot)
+        found = segments(directory).get(journal, [])
+        replay(directory, journal, found, mail_root, tmp_dir, self.replayed, self._boot, spool)
+        self.takes_entries = spool is not None and os.stat(spool.directory).st_dev == os.fstat(self._root.fd).st_dev
         self._epoch = int(clock.time() * 1000)
         self._active: Segment | None = self._prepared(SEGMENT_SUFFIXES[0], segment_min_octets)
         self._free: Segment | None = self._prepared(SEGMENT_SUFFIXES[1], segment_min_octets)
@@ -119,7 +130,7 @@ class Journal:
             refused: list[Placement] = []
             for placement in placements:
                 name = unique_name(self._clock, self._host, placement.letter.size_octets, tag)
-                if self._add(frame, placement, name, active):
+                if self._add(frame, placement, name, active, tag):
                     taken.append(placement)
                 elif placement.error is None:
                     refused.append(placement)
@@ -129,19 +140,26 @@ class Journal:
             active.is_full |= bool(refused)
             return refused
 
-    def _add(self, frame: Frame, placement: Placement, name: str, active: Segment) -> bool:
+    def _add(self, frame: Frame, placement: Placement, name: str, active: Segment, tag: str) -> bool:
         """Write the letter to its file and its record into the frame; false when it failed or does not fit."""
         letter = placement.letter
         targets = [(relative(t.mailbox, self._mail_root), t.folder) for t in placement.targets]
+        if placement.entry is not None and self._spool is not None:
+            placement.entering = Entering(self._spool, placement.entry, tag)
+            targets.append((SPOOL, placement.entering.envelope.decode("utf-8", "surrogateescape")))
         pieces = [piece for piece in letter.pieces if isinstance(piece, bytes | memoryview)]
         named_octets = 64 + len(name) + sum(4 * (len(m) + len(f)) + 2 for m, f in targets)
         if not active.has_room(frame.room_with(letter.size_octets + named_octets)):
             return False
         try:
             placement.naming = Naming(self._dirs, placement.targets)
-            placement.file = letter.file(self._tmp_dir)
+            if placement.entering is not None and not placement.targets:
+                placement.file = placement.entering.open(letter)
+            else:
+                placement.file = letter.file(self._tmp_dir)
         except (OSError, StoreError) as error:
             placement.error = _as_store_error(error)
+            self._take_back(placement)
             return False
         placement.name = name
         frame.add(name, targets, pieces)
@@ -156,7 +174,8 @@ class Journal:
             failed = store_error(error, "cannot write the journal")
         self._active, self._free = self._free, None
         for placement in taken:
-            placement.error, placement.file = failed, None
+            placement.error = failed
+            self._take_back(placement)
             self._settle(placement, tag_of(self._journal, active.epoch))
         threading.Thread(target=self._bury, args=(active, failed), name="journal burial", daemon=True).start()
         return False
@@ -166,16 +185,29 @@ class Journal:
         assert placement.file is not None and placement.naming is not None
         try:
             placement.naming.give(placement.file, placement.name)
+            if placement.entering is not None:
+                placement.entering.give(placement.file)
         except (OSError, StoreError) as error:
-            placement.naming.take_back()
             placement.error = _as_store_error(error)
+            self._take_back(placement)
             self._settle(placement, tag)
-        placement.file = placement.naming = None
+        placement.file = placement.naming = placement.entering = None
+
+    @staticmethod
+    def _take_back(placement: Placement) -> None:
+        if placement.naming is not None:
+            placement.naming.take_back()
+        if placement.entering is not None:
+            placement.entering.take_back()
+        placement.file = placement.naming = placement.entering = None
 
     def _settle(self, placement: Placement, tag: str) -> None:
         mailboxes = {relative(target.mailbox, self._mail_root) for target in placement.targets}
         with suppress(OSError, StoreError):  # else, after a loss of power, a letter comes that was not promised
-            note(self._directory, tag, [(mailbox, placement.name) for mailbox in mailboxes])
+            settled = [(mailbox, placement.name) for mailbox in mailboxes]
+            if placement.entry is not None:
+                settled.append((SPOOL, placement.entry.id))
+            note(self._directory, tag, settled)
 
     # -- checkpoints
 

@@ -33,6 +33,7 @@ class JournalLine:
     def __init__(self, journals: Sequence[Journal], placed: Callable[[Placement], None]) -> None:
         self._journals = tuple(journals)
         self._placed = placed
+        self.takes_entries = all(journal.takes_entries for journal in journals)
         self._queue: SimpleQueue[list[_Waiting] | None] = SimpleQueue()
         self._arrived: list[_Waiting] = []  # in this turn of the loop: they wake a thread together
         self._writers = [_Writer(self, journal) for journal in self._journals]

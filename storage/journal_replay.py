@@ -15,13 +15,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from storage.errors import Corrupt
+from storage.errors import Corrupt, StoreError
 from storage.files import HeldFd, fsync_dir, open_unnamed, store_error, sync_file_system, write_all
 from storage.journal_segment import Found, Record, boot_id, read_found, read_records
+from storage.journal_spool import SpoolRestore, holds
 from storage.maildir import create_folder, folder_dir, folder_dirs, name_octets
 from storage.maildirsize import FILE_NAME as SIZES_NAME
+from storage.settling import SPOOL, absolute, forget_moved, moved_mailboxes, read_notes, remove_notes, tag_of
 from storage.settling import SUFFIX as NOTES_SUFFIX
-from storage.settling import absolute, forget_moved, moved_mailboxes, read_notes, remove_notes, tag_of
+from storage.spool import Spool
 
 SEGMENT_SUFFIXES = (".a", ".b")
 _TAG = re.compile(r"J\d+x[0-9a-f]+\.")  # of names that a journal has given
@@ -91,8 +93,12 @@ def waiting(directory: str) -> Iterator[Found]:
                 yield found
 
 
-def replay_all(directory: str, mail_root: str, tmp_dir: str, boot: str | None = None) -> Replayed:
-    """Replay every journal that no process has; before anything is served. Blocks. Raises StoreError (a full disk)."""
+def replay_all(
+    directory: str, mail_root: str, tmp_dir: str, boot: str | None = None, spool: Spool | None = None
+) -> Replayed:
+    """Replay every journal that no process has; before anything is served. Blocks. Raises StoreError (a full disk, or
+    entries in it and no `spool`).
+    """
     done = Replayed()
     is_any_alive = False
     for journal, paths in segments(directory).items():
@@ -101,7 +107,7 @@ def replay_all(directory: str, mail_root: str, tmp_dir: str, boot: str | None = 
             is_any_alive = True
             continue
         try:
-            replay(directory, journal, paths, mail_root, tmp_dir, done, boot_id() if boot is None else boot)
+            replay(directory, journal, paths, mail_root, tmp_dir, done, boot_id() if boot is None else boot, spool)
         finally:
             lock.release()
     if not is_any_alive:
@@ -110,8 +116,9 @@ def replay_all(directory: str, mail_root: str, tmp_dir: str, boot: str | None = 
 
 
 def replay(
-    directory: str, journal: str, paths: list[str], mail_root: str, tmp_dir: str, done: Replayed, boot: str
-) -> None:
+    directory: str, journal: str, paths: list[str], mail_root: str, tmp_dir: str, done: Replayed, boot: str,
+    spool: Spool | None = None,
+) -> None:  # fmt: skip
     """Replay one journal, whose lock the caller has; segments that held records are gone afterwards."""
     held: list[Found] = []
     for path in paths:
@@ -128,11 +135,12 @@ def replay(
     held.sort(key=lambda found: found.epoch)
     try:
         if held:
-            restore = _Restore(mail_root, tmp_dir, done)
+            restore = _Restore(mail_root, tmp_dir, done, spool)
             for found in held:
                 done.records += found.records
                 if found.boot != boot or not boot or found.path.endswith(DOUBT_SUFFIX):
                     restore.segment(found, read_notes(directory, tag_of(journal, found.epoch)))
+            restore.sync()
             _sync(mail_root)
         _forget(directory, journal, held)
     except OSError as error:
@@ -160,7 +168,8 @@ def _forget(directory: str, journal: str, held: list[Found]) -> None:
 class _Restore:
     """One replay: what it knows of the mailboxes it has looked into."""
 
-    def __init__(self, mail_root: str, tmp_dir: str, done: Replayed) -> None:
+    def __init__(self, mail_root: str, tmp_dir: str, done: Replayed, spool: Spool | None) -> None:
+        self._entries = SpoolRestore(spool) if spool is not None else None
         self._mail_root = mail_root
         self._tmp_dir = tmp_dir
         self._done = done
@@ -174,11 +183,26 @@ class _Restore:
         for record in read_records(found.path):
             fresh: HeldFd | None = None
             for mailbox, folder in record.targets:
+                if mailbox == SPOOL:
+                    self._entry(record, folder, settled, is_doubtful)
+                    continue
                 places = [mailbox, *self._moved.get(mailbox, ())]
                 if any((place, record.name) in settled for place in places):
                     continue
                 where = self._where(record, [absolute(place, self._mail_root) for place in places])
                 fresh = self._restore(record, where, folder, fresh, is_doubtful)
+
+    def _entry(self, record: Record, envelope: str, settled: set[tuple[str, str]], is_doubtful: bool) -> None:
+        if self._entries is None:
+            raise StoreError("the journal has entries of the spool, and no spool was given")
+        self._entries.restore(record.octets, envelope, settled, is_doubtful=is_doubtful)
+
+    def sync(self) -> None:
+        """Make the spool's names durable, which may lie elsewhere now; sum up."""
+        if self._entries is not None:
+            self._entries.sync()
+            self._done.remade += self._entries.remade
+            self._done.repaired += self._entries.repaired
 
     def _where(self, record: Record, places: list[str]) -> str:
         """The mailbox that has the letter, of those that its letters may have gone to; else the first that is there."""
@@ -205,7 +229,7 @@ class _Restore:
             if path != kept:
                 os.unlink(path)
                 self._done.doubles_removed += 1
-        if is_doubtful or not _holds(kept, record.octets):
+        if is_doubtful or not holds(kept, record.octets):
             fresh = fresh or self._fresh(record)
             for path in self._links_of(kept, record, letters):
                 self._replace(fresh, path, f"{mailbox}/tmp/{record.name}.replayed")  # noqa: S108 - the Maildir's own
@@ -218,7 +242,7 @@ class _Restore:
         its octets, or of which only some were written. No two letters have equal octets: each has its own Received.
         """
         others = [p for p in letters.get(f"={len(record.octets)}", ()) if not _TAG.search(os.path.basename(p))]
-        found = [path for path in others if _holds(path, record.octets)]
+        found = [path for path in others if holds(path, record.octets)]
         return found[:1] or [path for path in others if _holds_partly(path, record.octets)][:1]
 
     @staticmethod
@@ -276,20 +300,6 @@ class _Restore:
             create_folder(mailbox, folder)
             file.link(path)
         return path
-
-
-def _holds(path: str, octets: bytes) -> bool:
-    """The file has just these octets."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
-        return False
-    try:
-        return os.fstat(fd).st_size == len(octets) and os.read(fd, len(octets) + 1) == octets
-    except OSError:
-        return False  # a block that cannot be read: written anew
-    finally:
-        os.close(fd)
 
 
 def _holds_partly(path: str, octets: bytes) -> bool:

@@ -20,6 +20,7 @@ from storage.files import fsync_dir, store_error, sync_file_system
 
 SUFFIX = ".settled"
 _MOVED = ".moved"  # beside the domains, none of which begins with a dot
+SPOOL = ".spool"  # stands where records and notes name a mailbox, for an entry of the spool and its id
 _SYNCFS_ABOVE_COUNT = 4
 
 

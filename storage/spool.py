@@ -125,7 +125,7 @@ class Spool:
 
         Raises Conflict, Invalid, OSError, and nothing is left then.
         """
-        path = self._path(entry.id)
+        path = self.path(entry.id)
         envelope = open_unnamed(self.directory)
         write_all(envelope.fd, [render_entry(entry)])
         os.fsync(envelope.fd)
@@ -154,7 +154,7 @@ class Spool:
 
     def load(self, entry_id: str) -> QueueEntry:
         """The entry, without its letter. Raises NotFound, Corrupt, StoreError."""
-        path = f"{self._path(entry_id)}.env"
+        path = f"{self.path(entry_id)}.env"
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             try:
@@ -169,7 +169,7 @@ class Spool:
 
     def load_locked(self, lock: EntryLock) -> QueueEntry:
         """The entry behind a lock of ours, from the file that is open already. Raises Corrupt, StoreError."""
-        path = f"{self._path(lock.id)}.env"
+        path = f"{self.path(lock.id)}.env"
         try:
             octets = lock.read()
         except OSError as error:
@@ -179,7 +179,7 @@ class Spool:
     def open_letter(self, entry_id: str) -> Letter:
         """The entry's letter. Raises NotFound, StoreError."""
         try:
-            return Letter.from_file(f"{self._path(entry_id)}.msg")
+            return Letter.from_file(f"{self.path(entry_id)}.msg")
         except FileNotFoundError as error:
             raise NotFound(f"there is no letter {entry_id} in the spool") from error
         except OSError as error:
@@ -187,7 +187,7 @@ class Spool:
 
     def update(self, entry: QueueEntry, lock: EntryLock) -> None:
         """Replace the envelope by `entry` (its letter stays); durable, and still locked. Raises StoreError."""
-        path = f"{self._path(entry.id)}.env"
+        path = f"{self.path(entry.id)}.env"
         try:
             temporary, held = self._replacement(entry)
             os.fsync(held.fd)
@@ -205,7 +205,7 @@ class Spool:
             made = [(*self._replacement(entry), entry, lock) for entry, lock in changed]
             sync_file_system(made[0][1].fd)
             for temporary, held, entry, lock in made:
-                os.rename(temporary, f"{self._path(entry.id)}.env")
+                os.rename(temporary, f"{self.path(entry.id)}.env")
                 lock._held = held
             fsync_dir(self.directory)
         except OSError as error:
@@ -222,7 +222,7 @@ class Spool:
     def remove(self, entry_id: str) -> None:
         """Take the entry out, durably; one that is gone is no error. Raises StoreError."""
         try:
-            _unlink(f"{self._path(entry_id)}.env")
+            _unlink(f"{self.path(entry_id)}.env")
             fsync_dir(self.directory)
             self.discard(entry_id)
         except OSError as error:
@@ -230,7 +230,7 @@ class Spool:
 
     def discard(self, entry_id: str) -> None:
         """Unlink the entry's files, the envelope first; not durable. Raises OSError."""
-        path = self._path(entry_id)
+        path = self.path(entry_id)
         _unlink(f"{path}.env")
         if entry_id.startswith(_EXPAND_PREFIX):
             _unlink(f"{path}.done")
@@ -239,7 +239,7 @@ class Spool:
 
     def lock(self, entry_id: str) -> EntryLock:
         """Have the entry for oneself. Raises Locked, NotFound."""
-        path = f"{self._path(entry_id)}.env"
+        path = f"{self.path(entry_id)}.env"
         try:
             while True:
                 held = HeldFd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
@@ -261,7 +261,7 @@ class Spool:
         self._note(entry, b"%d failed %d\n" % (entry.attempt, position))
 
     def _note(self, entry: QueueEntry, line: bytes) -> None:
-        fd = os.open(f"{self._path(entry.id)}.done", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fd = os.open(f"{self.path(entry.id)}.done", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             os.write(fd, line)
             os.fsync(fd)
@@ -279,7 +279,7 @@ class Spool:
     def _notes(self, entry: QueueEntry) -> Sequence[Sequence[bytes]]:
         """The whole lines about this attempt: words, of which the last is a number."""
         try:
-            with open(f"{self._path(entry.id)}.done", "rb") as file:
+            with open(f"{self.path(entry.id)}.done", "rb") as file:
                 lines = [line.split() for line in file.read(_DONE_MAX_OCTETS).split(b"\n")[:-1]]
         except OSError:
             return []
@@ -288,7 +288,7 @@ class Spool:
 
     def open_place(self, entry: QueueEntry) -> Place:
         """Where an expansion is within its batch, to be noted target by target. Raises OSError."""
-        return Place(f"{self._path(entry.id)}.at", entry.attempt)
+        return Place(f"{self.path(entry.id)}.at", entry.attempt)
 
     def sweep(self, older_s: float = 3600.0) -> int:
         """Remove what no entry owns and is older than `older_s`; how many files. Raises StoreError."""
@@ -313,7 +313,8 @@ class Spool:
             raise store_error(error, f"cannot sweep {self.directory}") from error
         return removed
 
-    def _path(self, entry_id: str) -> str:
+    def path(self, entry_id: str) -> str:
+        """What the names of the entry's files begin with. Raises Invalid."""
         if not _ID.fullmatch(entry_id):
             raise Invalid(f"{entry_id[:100]!r} is no id of an entry")
         return f"{self.directory}/{entry_id}"

@@ -51,6 +51,7 @@ class DirectoryService:
     requests: Requests = field(default_factory=Requests)
     facts_dir: str = ""
     queue_dir: str = ""
+    journal_dir: str = ""
     quarantine_dir: str = ""
     rest_days: int = REST_DAYS
     actor: str = "system"
@@ -82,7 +83,7 @@ class DirectoryService:
             quota_octets=(quota.person_octets, quota.agency_octets),
             quota_letters=(quota.person_letters, quota.agency_letters),
             requests=config.requests, ledger=ledger, outages=outages, facts_dir=site.facts_dir,
-            queue_dir=site.queue_dir, quarantine_dir=site.quarantine_dir, actor=actor,
+            queue_dir=site.queue_dir, journal_dir=site.journal_dir, quarantine_dir=site.quarantine_dir, actor=actor,
         )  # fmt: skip
 
     def close(self) -> None:

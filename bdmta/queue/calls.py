@@ -15,6 +15,7 @@ from bdmta.queue.ledger import dropped_fact
 from bdmta.queue.recipients import HELD, is_held, is_waiting, next_at
 from storage.errors import Corrupt, Locked, NotFound
 from storage.facts import FactWriter
+from storage.journal_spool import settle_removed, tag_of_entry
 from storage.spool import EntryLock, Spool
 from storage.spool_entry import QueueEntry, QueueRecipient
 
@@ -157,6 +158,10 @@ def queue_drop(service: DirectoryService, *, entry_id: str) -> list[str]:
         before = {"sender": entry.sender, "recipients": lost[:20], "count": len(lost)}
         service.note_act("queue.drop", entry_id, before=before)
         spool.remove(entry_id)
+        try:
+            settle_removed(spool, service.journal_dir, [(tag_of_entry(entry), entry_id)])
+        except OSError as error:
+            raise BdmtaError(f"{entry_id}: removed, but may come back after a loss of power ({error})") from error
     return lost
 
 

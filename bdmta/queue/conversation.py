@@ -153,6 +153,11 @@ class Conversation(asyncio.Protocol):
             if not self._replies and not self._problem and self._loop.time() >= end:
                 raise TimeoutError(f"no reply within {timeout_s:.0f} s")
 
+    def finish(self) -> None:
+        """Hang up once what is buffered has gone out."""
+        self._fail("the connection was closed")
+        self._transport.close()
+
     def close(self) -> None:
         """Hang up, what is buffered included."""
         self._fail("the connection was closed")

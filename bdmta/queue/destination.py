@@ -79,6 +79,20 @@ class Destination:
             self.handed_count -= 1
         return due
 
+    @property
+    def has_idle(self) -> bool:
+        """Some worker of it waits for a letter."""
+        return bool(self._idle)
+
+    def dismiss(self) -> bool:
+        """Let one of those that wait for letters go home; false when none does."""
+        while self._idle:
+            waiter = self._idle.pop()
+            if not waiter.done():
+                waiter.set_result(None)
+                return True
+        return False
+
     def wake_all(self) -> None:
         """Let those that wait for letters go home."""
         for waiter in self._idle:

@@ -22,6 +22,7 @@ from bdmta.queue.ledger import attempt_fact
 from bdmta.queue.link import Link
 from bdmta.queue.outcome import Outcome
 from bdmta.queue.recipients import AWAY, Report, after, is_done, is_held, next_at, report_due, told, waits
+from bdmta.queue.resting import Resting
 from bdmta.queue.schedule import Schedule
 from bdmta.tasks import Tasks
 from storage.errors import Corrupt, Locked, NotFound, StoreError
@@ -57,7 +58,7 @@ class Dispatcher:
     def __init__(
         self, spool: Spool, carrier: Carrier, reporter: Reporter, facts: Any, clock: Clock, executor: Executor,
         log: Any, *, schedule: Schedule, bounds: Bounds, signer: Signer | None = None,
-        answer: Answerer | None = None,        chance: random.Random | None = None,
+        answer: Answerer | None = None, chance: random.Random | None = None, journal_dir: str = "",
     ) -> None:  # fmt: skip
         self._spool = spool
         self._carrier = carrier
@@ -72,9 +73,10 @@ class Dispatcher:
         self._chance = chance or random.Random()
         self._tasks = Tasks(log)
         self._book = Book()
-        self._held = HeldEntries(spool, executor, carrier.destination, signer)
+        self._held = HeldEntries(spool, executor, carrier.destination, signer, journal_dir)
         self._destinations: dict[str, Destination] = {}
         self._queued: dict[str, None] = {}  # destinations that wait for one of all connections
+        self._resting = Resting(self._chance)
         self._workers_count = 0
         self._busy_count = 0
         self._locked_count: dict[str, int] = {}
@@ -194,6 +196,7 @@ class Dispatcher:
                 return
             if self._workers_count >= self._bounds.connections_count:
                 self._queued[destination.key] = None
+                self._resting.dismiss_one()
                 return
             destination.workers_count += 1
             self._workers_count += 1
@@ -207,7 +210,7 @@ class Dispatcher:
             while not self._is_stopping:
                 due = destination.pop()
                 if due is None and link is not None and not self._queued:
-                    due = await destination.wait(self._bounds.idle_s)
+                    due = await self._rest(destination)
                 if due is None:
                     break
                 self._busy_count += 1
@@ -217,14 +220,22 @@ class Dispatcher:
                     self._busy_count -= 1
                     self._settled.set()
                 if link is not None and link.letters_count >= self._bounds.connection_letters_count:
-                    await link.close()
+                    link.close()
                     link = None
         finally:
             destination.workers_count -= 1
             self._workers_count -= 1
             self._go_on(destination)
             if link is not None:
-                await link.close()
+                link.close()
+
+    async def _rest(self, destination: Destination) -> Due | None:
+        """The next letter for a connection that has none, unless another destination wants its place before."""
+        self._resting.add(destination)
+        due = await destination.wait(self._bounds.idle_s)
+        if not destination.has_idle:
+            self._resting.discard(destination)
+        return due
 
     def _go_on(self, destination: Destination) -> None:
         """A worker's place is free: whoever queued for one is next, then this destination again."""

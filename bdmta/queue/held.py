@@ -15,7 +15,7 @@ from bdmta.batch import Batch
 from bdmta.queue.outgoing import Outgoing, prepare
 from bdmta.queue.recipients import is_waiting, with_recipients
 from storage.errors import StoreError
-from storage.files import fsync_dir
+from storage.journal_spool import settle_removed, tag_of_entry
 from storage.letter import Letter
 from storage.spool import EntryLock, Spool
 from storage.spool_entry import QueueEntry, QueueRecipient
@@ -74,8 +74,10 @@ class HeldEntries:
     """The entries this process works on. Raises StoreError where the spool does."""
 
     def __init__(
-        self, spool: Spool, executor: Executor, destination_of: Callable[[str], str], signer: Signer | None = None
-    ) -> None:
+        self, spool: Spool, executor: Executor, destination_of: Callable[[str], str], signer: Signer | None = None,
+        journal_dir: str = "",
+    ) -> None:  # fmt: skip
+        self._journal_dir = journal_dir
         self._signer = signer
         self._spool = spool
         self._executor = executor
@@ -84,7 +86,7 @@ class HeldEntries:
         self._removing = Batch(self._remove_sync, executor)
         self._held: dict[str, asyncio.Future[Held]] = {}
         self._users: dict[str, int] = {}
-        self._is_sync_due = False
+        self._removed: list[tuple[str, str]] = []  # (tag, id) whose removal is not durable yet
         self._syncing: asyncio.Task[None] | None = None
 
     def __contains__(self, entry_id: str) -> bool:
@@ -157,14 +159,14 @@ class HeldEntries:
 
     async def remove(self, held: Held) -> None:
         """Take the entry out of the spool. A killed process has it out when this returns; after a loss of power it may
-        be there again, for the directory is synced behind the letters' backs: the disk would set the pace else.
+        be there again, for removals are made durable behind the letters' backs: the disk would set the pace else.
         """
         try:
             await self._removing(held)
         except OSError as error:
             raise StoreError(f"cannot remove {held.entry.id} from the spool: {error}") from error
         held.is_removed = True
-        self._is_sync_due = True
+        self._removed.append((tag_of_entry(held.entry), held.entry.id))
         if self._syncing is None or self._syncing.done():
             self._syncing = asyncio.ensure_future(self._sync())
 
@@ -175,12 +177,13 @@ class HeldEntries:
         held.lock.release()
 
     async def _sync(self) -> None:
-        while self._is_sync_due:
+        while self._removed:
             await asyncio.sleep(_SYNC_EVERY_S)
-            self._is_sync_due = False
+            removed, self._removed = self._removed, []
             try:
-                await self._off_loop(fsync_dir, self._spool.directory)
-            except OSError:
+                await self._off_loop(settle_removed, self._spool, self._journal_dir, removed)
+            except (OSError, StoreError):
+                self._removed += removed
                 return  # the next removal tries again; what comes back is sent twice, not lost
 
     async def drain(self) -> None:

@@ -105,7 +105,7 @@ class Courier:
             bounds=Bounds(
                 queue.connections, queue.destination_connections, queue.connection_letters, float(queue.idle_s)
             ),
-            signer=self._signer(), answer=absences.answer,
+            signer=self._signer(), answer=absences.answer, journal_dir=self._site.journal_dir,
         )  # fmt: skip
 
     def _signer(self) -> LeavingSigner | None:

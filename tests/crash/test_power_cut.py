@@ -10,7 +10,7 @@ import random
 import shutil
 import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from storage.box import Mailboxes
 from storage.box_types import DELETED, SEEN
 from storage.clock import SystemClock
+from storage.errors import Corrupt, NotFound
 from storage.journal import Journal, Placement
 from storage.journal_replay import replay_all
+from storage.journal_spool import settle_removed, tag_of_entry
 from storage.letter import Letter
 from storage.maildir import create_mailbox, folder_dir, folder_dirs
 from storage.settling import Settling
-from storage.spool_entry import Target
+from storage.spool import Spool
+from storage.spool_entry import QueueEntry, QueueRecipient, Target
 from tests.crash.powercut import Disk, Recorder, build
 from tests.unit.storage.box_support import RULES, Inline
 
@@ -48,9 +51,11 @@ class Expected:
     copies: Counter[tuple[int, str]] = field(default_factory=Counter)
     loose: dict[tuple[int, str], set[int]] = field(default_factory=dict)
     expunged: set[tuple[int, str]] = field(default_factory=set)
+    queue: dict[str, set[int | None]] = field(default_factory=dict)
+    """Entries of the spool: the attempts that may be on record; None: it may be gone."""
 
     def copy(self) -> Expected:
-        return Expected(Counter(self.copies), dict(self.loose), set(self.expunged))
+        return Expected(Counter(self.copies), dict(self.loose), set(self.expunged), dict(self.queue))
 
 
 class PowerCut(RuleBasedStateMachine):
@@ -66,6 +71,9 @@ class PowerCut(RuleBasedStateMachine):
             create_mailbox(self.mailbox(box))
         os.makedirs(f"{self.root}/mail/.incoming")
         os.makedirs(f"{self.root}/journal")
+        os.makedirs(f"{self.root}/queue")
+        self.spool = Spool(f"{self.root}/queue", SystemClock())
+        self.queued: dict[str, bytes] = {}
         self.bodies: dict[bytes, int] = {}
         self.expected = Expected()
         self.snapshots: list[tuple[Disk, Expected]] = []
@@ -84,6 +92,7 @@ class PowerCut(RuleBasedStateMachine):
         return Journal(
             f"{root}/journal", "0", mail_root=f"{root}/mail", tmp_dir=f"{root}/mail/.incoming", host="mx",
             clock=SystemClock(), boot=boot, segment_min_octets=24 << 10, segment_max_octets=48 << 10,
+            spool=Spool(f"{root}/queue", SystemClock()),
         )  # fmt: skip
 
     def mailbox(self, box: str, root: str = "") -> str:
@@ -119,6 +128,50 @@ class PowerCut(RuleBasedStateMachine):
             assert placement.error is None
             for box in boxes if placement.name else ():
                 self.expected.copies[number, box] = 1
+        self.done()
+
+    @rule(size=st.integers(60, 9000), boxes=st.lists(st.sampled_from(BOXES), max_size=2, unique=True))
+    def queue(self, size: int, boxes: list[str]) -> None:
+        """A letter for outside, and perhaps for mailboxes here too."""
+        number = next(self.serial)
+        octets = f"Subject: {number}\r\n\r\n".encode().ljust(size, b"x")
+        self.bodies[octets] = number
+        entry_id = f"e{number}"
+        self.queued[entry_id] = octets
+        letter = Letter.from_octets([octets])
+        entry = QueueEntry(id=entry_id, sender="s@a.vn", recipients=(QueueRecipient("x@b.vn"),), letter=letter)
+        placement = Placement(letter, tuple(Target(self.mailbox(box), "INBOX") for box in boxes), entry)
+        self.doing = {(number, box): {0, 1} for box in boxes}
+        self.expected.queue[entry_id] = {None, 0}
+        with self.recorder.recording():
+            self.journal.write([placement])
+        assert placement.error is None
+        self.expected.queue[entry_id] = {0} if placement.name else {None}
+        for box in boxes if placement.name else ():
+            self.expected.copies[number, box] = 1
+        self.done()
+
+    @rule(place=st.integers(0, 99), what=st.sampled_from(["tried", "sent", "sent"]))
+    def courier(self, place: int, what: str) -> None:
+        """An attempt is recorded; or the entry is removed, and settled behind its back."""
+        there = [entry_id for entry_id, states in self.expected.queue.items() if None not in states]
+        if not there:
+            return
+        entry_id = there[place % len(there)]
+        (attempts,) = self.expected.queue[entry_id]
+        assert attempts is not None
+        with self.recorder.recording(), self.spool.lock(entry_id) as lock:
+            entry = self.spool.load_locked(lock)
+            if what == "tried":
+                self.expected.queue[entry_id] = {attempts, attempts + 1}
+                state = {"attempts": attempts + 1}
+                self.spool.update(replace(entry, recipients=(QueueRecipient("x@b.vn", state=state),)), lock)
+                self.expected.queue[entry_id] = {attempts + 1}
+            else:
+                self.expected.queue[entry_id] = {attempts, None}
+                self.spool.discard(entry_id)
+                settle_removed(self.spool, f"{self.root}/journal", [(tag_of_entry(entry), entry_id)])
+                self.expected.queue[entry_id] = {None}
         self.done()
 
     @rule()
@@ -217,22 +270,41 @@ class PowerCut(RuleBasedStateMachine):
 
     def check_state(self, root: str, state: Any, expected: Expected, *, power_cut: bool) -> None:
         build(state, self.root, root)
-        before = self.found(root)
+        before, queue_before = self.found(root), self.found_queue(root)
         boot = "two" if power_cut else "one"
-        replay_all(f"{root}/journal", f"{root}/mail", f"{root}/mail/.incoming", boot)
-        after = self.found(root)
+        spool = Spool(f"{root}/queue", SystemClock())
+        replay_all(f"{root}/journal", f"{root}/mail", f"{root}/mail/.incoming", boot, spool)
+        after, queue_after = self.found(root), self.found_queue(root)
+        for entry_id, states in expected.queue.items():
+            assert queue_after.get(entry_id) in states, (entry_id, queue_after.get(entry_id), states)
         assert after[None, ""] == 0, "a partial letter"
         for key in {*expected.copies, *expected.loose}:
             allowed = {expected.copies[key]} | expected.loose.get(key, set())
             assert after[key] in allowed, (key, after[key], allowed)
         if not power_cut:
-            assert before == after, "nothing was lost, so nothing is to be changed"
+            assert (before, queue_before) == (after, queue_after), "nothing was lost, so nothing is to be changed"
         for key in expected.expunged:
             assert after[key] <= before[key], f"{key} is resurrected"
         self.open_journal(root, boot).close()
-        again = replay_all(f"{root}/journal", f"{root}/mail", f"{root}/mail/.incoming", "three")
+        again = replay_all(f"{root}/journal", f"{root}/mail", f"{root}/mail/.incoming", "three", spool)
         assert again.records == 0
-        assert self.found(root) == after
+        assert (self.found(root), self.found_queue(root)) == (after, queue_after)
+
+    def found_queue(self, root: str) -> dict[str, int]:
+        """Attempts by entry. An envelope without a letter is none: the courier passes over it, and it is swept."""
+        spool = Spool(f"{root}/queue", SystemClock())
+        found = {}
+        for entry_id in spool.list():
+            try:
+                octets = b"".join(spool.open_letter(entry_id).blocks())
+                entry = spool.load(entry_id)
+            except (NotFound, Corrupt):
+                continue
+            if octets == self.queued[entry_id]:
+                found[entry_id] = entry.recipients[0].state.get("attempts", 0)
+            else:
+                found[entry_id] = -1
+        return found
 
     def found(self, root: str) -> Counter[tuple[int | None, str]]:
         """Copies by letter and mailbox; what is no letter is counted under None."""

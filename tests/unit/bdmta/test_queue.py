@@ -179,6 +179,30 @@ def test_connections_are_reused_and_bounded(tmp_path):
     asyncio.run(run())
 
 
+def test_a_resting_connection_makes_room_for_a_new_destination_at_once(tmp_path):
+    async def run():
+        names = [f"d{number}.example" for number in range(12)]
+        world = {key: value for name in names for key, value in mx(name).items()}
+        bounds = Bounds(connections_count=2, idle_s=60)
+        async with Sink() as sink:
+            async with QueueUnderTest(tmp_path, world, port=sink.port, bounds=bounds) as queue:
+                async with asyncio.timeout(10):
+                    for name in names[:2]:
+                        queue.put(f"a@{name}")
+                    await queue.settle()
+                    for name in names[2:]:
+                        queue.put(f"a@{name}")
+                    await queue.settle()
+                    queue.put(f"b@{names[-1]}", f"b@{names[0]}")
+                    await queue.settle()
+                assert queue.ids() == []
+            assert len(sink.letters) == 14
+            assert sink.commands.count("QUIT") == sink.connections >= 12
+            assert sink.most_open <= 4  # two more while they are being closed
+
+    asyncio.run(run())
+
+
 def test_what_is_heard_of_again_while_it_waits_for_a_worker_is_sent_once(tmp_path):
     async def run():
         bounds = Bounds(destination_connections_count=8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -203,6 +204,9 @@ def test_what_cannot_be_named_or_synced_is_not_promised(
     monkeypatch.undo()
     assert isinstance(placement.error, StoreError)
     assert files(site) == []
+    for thread in threading.enumerate():
+        if thread.name == "journal burial":
+            thread.join()
     abandon(journal)
     after_reboot(site)
     assert files(site) == []

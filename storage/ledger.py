@@ -194,7 +194,7 @@ def _parse(lines: list[bytes]) -> tuple[list[tuple[Any, ...]], int]:
     for line in lines:
         if not line:
             continue
-        row = _row(line)
+        row = fact_row(line)
         if row is None:
             damaged += 1
         else:
@@ -202,7 +202,8 @@ def _parse(lines: list[bytes]) -> tuple[list[tuple[Any, ...]], int]:
     return taken, damaged
 
 
-def _row(line: bytes) -> tuple[Any, ...] | None:
+def fact_row(line: bytes) -> tuple[Any, ...] | None:
+    """The columns of a fact by its line (at, event, reference, message_id, sender, recipient, detail); None: damaged."""
     if len(line) > LINE_OCTETS_MAX:
         return None
     try:

@@ -19,6 +19,7 @@ from storage.backup.objects import Objects
 from storage.backup.sealed import seal
 from storage.errors import StoreError
 from storage.files import write_all
+from storage.ledger import fact_row
 
 KeysMode = Literal["apart", "encrypted", "out"]
 _PASSED_OVER = re.compile(r".*\.lock|.*\.sock|.*\.pid|.*\.tmp|.*-(wal|shm|journal)|\.unnamed\..*|\..*\.tmp")
@@ -166,8 +167,10 @@ class SiteReader:
                 ):
                     database.backup(target, pages=4096, sleep=0.01)
                     target.execute("PRAGMA journal_mode = DELETE")
-                    for name in [name for name in facts if _has_facts(target, name, self._source.facts_dir)]:
-                        del facts[name]
+                    for name, row in list(facts.items()):
+                        first = self._objects.read(row.parts[0]) if row.parts else b""
+                        if _has_facts(target, name, self._source.facts_dir, first):
+                            del facts[name]
             except sqlite3.Error as error:
                 raise StoreError(f"{path}: cannot be backed up ({error})") from error
             row = keep_file(self._objects, copy, self._name(path))
@@ -189,24 +192,24 @@ class SiteReader:
         return rows
 
 
-def _has_facts(ledger: sqlite3.Connection, name: str, folder: str) -> bool:
-    """Whether the copied ledger has all of a fact file that was there before it was copied.
+def _has_facts(ledger: sqlite3.Connection, name: str, folder: str, octets: bytes) -> bool:
+    """Whether the copied ledger has all of a fact file, of which `octets` were read before it was copied.
 
-    With a mark for the file, the import goes on from the mark. Without, either nothing of the file was imported or all
-    of it, and it was removed then.
+    With a mark for the file, the import goes on from the mark. Without, as long as the file is there, nothing of it was
+    imported. Once it is gone, the copy has all of it or nothing: its first fact tells.
     """
     if ledger.execute("SELECT 1 FROM files WHERE name = ?", (name,)).fetchone():
         return False
-    return not os.path.exists(f"{folder}/{name}") and not _was_just_removed(ledger, name)
-
-
-def _was_just_removed(ledger: sqlite3.Connection, name: str) -> bool:
-    """Whether the file went after the ledger was copied: then the copy has no fact as young as the file."""
-    stamp = name.split(".")[1] if name.count(".") > 2 else ""
-    if not stamp.isdigit():
-        return True
-    found = ledger.execute("SELECT 1 FROM facts WHERE at >= ? LIMIT 1", (int(stamp) / 1e6 - 1,)).fetchone()
-    return found is None
+    if os.path.exists(f"{folder}/{name}"):
+        return False
+    first = next((row for line in octets.split(b"\n") if (row := fact_row(line)) is not None), None)
+    if first is None:
+        return True  # there is nothing in it to be had
+    query = (
+        "SELECT 1 FROM facts WHERE at = ? AND event = ? AND reference = ? AND message_id = ? AND sender = ?"
+        " AND recipient = ? AND detail = ? LIMIT 1"
+    )
+    return ledger.execute(query, first).fetchone() is not None
 
 
 def keep_keys(folder: str, files: dict[str, bytes]) -> None:

@@ -23,17 +23,19 @@ OPERATIONS = (*operations.OPERATIONS, *JOURNALLED, *operations_backup.OPERATIONS
 POWER = "loss of power"
 
 
-def outcomes(site: Site, shim: Shim, fault: Fault | None, every: int) -> Iterator[tuple[str, Outcome]]:
-    """Each `every`-th call of the operation with the fault; None is the loss of power."""
+def outcomes(site: Site, shim: Shim, fault: Fault | None, every: int, start: int) -> Iterator[tuple[str, Outcome]]:
+    """Each `every`-th call of the operation, from call `start` on, with the fault; None is the loss of power."""
     calls = site.count(shim, fault or KILL)
-    for at in range(1, calls + 1 if fault else calls + 2, every):
+    for at in range(start, calls + 1 if fault else calls + 2, every):
         if fault is not None:
             yield f"call {at} of {calls}", site.try_fault(shim, fault, at)
         else:
             yield from ((f"call {at} of {calls}, {name}", outcome) for name, outcome in site.try_power(shim, at))
 
 
-def try_operation(operation: Operation, folder: Path, shim: Shim, every: int, table: Table) -> list[str]:
+def try_operation(
+    operation: Operation, folder: Path, shim: Shim, every: int, start: int, table: Table
+) -> list[str]:  # fmt: skip
     """One row of the table for each fault; what was wrong."""
     wrong = []
     site = Site(operation, folder)
@@ -42,7 +44,7 @@ def try_operation(operation: Operation, folder: Path, shim: Shim, every: int, ta
         print(f"{operation.name}: {name} ...", file=sys.stderr)
         ended: Counter[str] = Counter()
         bad = 0
-        for where, outcome in outcomes(site, shim, fault, every * operation.every):
+        for where, outcome in outcomes(site, shim, fault, every * operation.every, start):
             ended[outcome.ended] += 1
             if outcome.complaints:
                 bad += 1
@@ -59,6 +61,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/faults", description=__doc__)
     parser.add_argument("operations", nargs="*", help="names of operations; all when none is given")
     parser.add_argument("--every", type=int, default=1, help="only every N-th call")
+    parser.add_argument(
+        "--start", type=int, default=1, help="from this call on: runs from 1 to N with --every N are all"
+    )
     arguments = parser.parse_args()
     if "LD_PRELOAD" not in os.environ:
         if not can_build():
@@ -74,7 +79,7 @@ def main() -> int:
     wrong: list[str] = []
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
         for operation in chosen:
-            wrong += try_operation(operation, Path(folder) / "case", Shim(), arguments.every, table)
+            wrong += try_operation(operation, Path(folder) / "case", Shim(), arguments.every, arguments.start, table)
     Console(width=130).print(table)
     for line in wrong[:40]:
         print(line)

@@ -32,6 +32,9 @@ class Placed:
     junk: tuple[str, ...]
     outside: tuple[str, ...]
     crossings: tuple[tuple[MailboxEntry, int], ...] = ()
+    file: str = ""
+    """The letter's name in each mailbox that keeps a copy."""
+    kept_by: frozenset[str] = frozenset()
 
 
 class Deliverer:
@@ -98,7 +101,10 @@ class Deliverer:
             stored = await self._commit.store(deliveries, entries)
         by_dir = {self.mailbox_dir(a): e for a, e in (inbox | spam).items()} if stored.crossings else {}
         crossings = tuple((by_dir[where], percent) for where, percent in stored.crossings if where in by_dir)
-        return Placed(delivered, tuple(spam), tuple(o.address for o, _ in outside), crossings)
+        return Placed(
+            delivered, tuple(spam), tuple(o.address for o, _ in outside), crossings, "".join(stored.names[:1]),
+            frozenset(inbox | spam),
+        )  # fmt: skip
 
     async def _make_folders(self, targets: Sequence[Target]) -> None:
         loop = asyncio.get_running_loop()

@@ -109,5 +109,9 @@ def accepted_facts(
         if len(addresses) > 100:
             facts.append(base | {"event": event, "recipient": "", "detail": detail | {"count": len(addresses)}})
         else:
-            facts += [base | {"event": event, "recipient": a, "detail": detail} for a in addresses]
+            kept = detail | {"file": placed.file}
+            copies = placed.kept_by if event == "delivered" else ()
+            facts += [
+                base | {"event": event, "recipient": a, "detail": kept if a in copies else detail} for a in addresses
+            ]
     return facts

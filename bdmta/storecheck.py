@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from bdmta.address import AddressError, parse_address
 from bdmta.clock import SystemClock
 from bdmta.directory.snapshot import MailboxEntry, Snapshot
 from bdmta.errors import BdmtaError
 from bdmta.journals import awaits_replay, replay_unserved
+from bdmta.ledgercheck import LedgerCheck
 from bdmta.log import quiet_log
+from bdmta.queue.recipients import domain_of, is_waiting
 from bdmta.setup.inspection import is_running
 from bdmta.site import Site
 from storage.errors import Corrupt, StoreError
@@ -20,7 +24,7 @@ from storage.journal_segment import read_found
 from storage.maildir import mailbox_dir
 from storage.quota import Limit, Quota
 from storage.spool import Spool
-from storage.spool_entry import Kind
+from storage.spool_entry import Kind, QueueEntry
 from storage.verify import Problem, verify_mailbox
 from storage.verify_database import verify_database, verify_index, verify_snapshot
 
@@ -53,18 +57,23 @@ def verify(site: Site, address: str | None, *, repair: bool) -> Iterator[Found]:
         replay_unserved(site, quiet_log(site))
         yield from (replace(one, repaired="replayed") for one in unsettled)
     known = _mailboxes(site, address)
-    for entry in known:
-        where = mailbox_dir(site.mail_root, entry.address)
-        if not os.path.isdir(where):
-            yield Found(entry.address, where, "missing", "the mailbox has no folder; the next letter makes it")
-            continue
-        for problem in (*verify_mailbox(where), *verify_index(_index_path(site, where), where)):
-            yield _handled(site, entry, problem, quota, where, repair=repair)
-    if address is None:
-        yield from _databases(site)
-        yield from _strays(site, {mailbox_dir(site.mail_root, entry.address) for entry in known})
-        yield from _spool(site)
-        yield from _journals(site)
+    with closing(LedgerCheck(site)) as ledger:
+        for entry in known:
+            where = mailbox_dir(site.mail_root, entry.address)
+            if not os.path.isdir(where):
+                yield Found(entry.address, where, "missing", "the mailbox has no folder; the next letter makes it")
+            else:
+                for problem in (*verify_mailbox(where), *verify_index(_index_path(site, where), where)):
+                    yield _handled(site, entry, problem, quota, where, repair=repair)
+            yield from (
+                Found(entry.address, one.path, one.kind, one.text) for one in ledger.mailbox(entry.address, where)
+            )
+        if address is None:
+            yield from _databases(site)
+            yield from _strays(site, {mailbox_dir(site.mail_root, entry.address) for entry in known})
+            yield from _spool(site)
+            yield from (Found("", one.path, one.kind, one.text) for one in ledger.rest(SystemClock().time()))
+            yield from _journals(site)
 
 
 def _mailboxes(site: Site, address: str | None) -> list[MailboxEntry]:
@@ -117,16 +126,42 @@ def _databases(site: Site) -> Iterator[Found]:
 def _spool(site: Site) -> Iterator[Found]:
     """Queue and quarantine: every entry with its letter. An entry that goes meanwhile was sent or released."""
     kinds: tuple[Kind, ...] = ("remote", "expand")
+    snapshot = Snapshot.open(site.snapshot_path)
     for folder in (site.queue_dir, site.quarantine_dir):
         spool = Spool(folder, SystemClock())
         for kind in kinds:
             for entry_id in spool.list(kind):
+                path = os.path.join(folder, entry_id)
                 try:
-                    spool.load(entry_id)
+                    entry = spool.load(entry_id)
                     spool.open_letter(entry_id)
                 except StoreError as error:
-                    if os.path.exists(os.path.join(folder, f"{entry_id}.env")):
-                        yield Found("", os.path.join(folder, entry_id), "spool", str(error))
+                    if os.path.exists(f"{path}.env"):
+                        yield Found("", path, "spool", str(error))
+                    continue
+                text = _nobody(entry, snapshot, is_held=folder == site.quarantine_dir)
+                if text and os.path.exists(f"{path}.env"):
+                    yield Found("", path, "spool-recipient", text)
+
+
+def _nobody(entry: QueueEntry, snapshot: Snapshot, *, is_held: bool) -> str:
+    """What is wrong with whom an entry is for: mailboxes that are gone."""
+    if entry.kind == "expand":
+        gone = [target.mailbox for target in entry.targets if not os.path.isdir(target.mailbox)]
+        return f"{len(gone)} of the mailboxes that it is for have no folder: {', '.join(gone[:3])}" if gone else ""
+    waiting = [one.address for one in entry.recipients if is_waiting(one)]
+    lost = [one for one in waiting if snapshot.is_local(domain_of(one)) and snapshot.resolve(_key(one)) is None]
+    if is_held:
+        text = "nobody that it was held for has a mailbox here any more: `bdmta quarantine drop`"
+        return text if waiting and len(lost) == len(waiting) else ""
+    return f"it waits for mailboxes that are gone: {', '.join(lost[:3])}" if lost else ""
+
+
+def _key(address: str) -> str:
+    try:
+        return parse_address(address).key
+    except AddressError:
+        return address
 
 
 def _index_path(site: Site, where: str) -> str:

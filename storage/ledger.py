@@ -126,7 +126,7 @@ class Ledger:
             "SELECT id FROM facts WHERE reference = ? AND reference <> '' ORDER BY id DESC LIMIT ?", (text, limit_count)
         )
         ids += self._ids(
-            "SELECT fact FROM parties WHERE address = ? ORDER BY fact DESC LIMIT ?", (_key(text), limit_count)
+            "SELECT fact FROM parties WHERE address = ? ORDER BY fact DESC LIMIT ?", (address_key(text), limit_count)
         )
         newest = sorted(set(ids), reverse=True)[:limit_count]
         marks = ", ".join(map(str, newest))
@@ -145,7 +145,7 @@ class Ledger:
         rows = self._database.query(
             "SELECT f.at, f.event, f.detail FROM parties p JOIN facts f ON f.id = p.fact"
             " WHERE p.address = ? AND f.event IN ('login', 'login-smtp', 'login-web') ORDER BY p.fact DESC LIMIT ?",
-            (_key(address), limit_count),
+            (address_key(address), limit_count),
         )
         return [{**row, "detail": json.loads(row["detail"])} for row in rows]
 
@@ -203,7 +203,7 @@ def _parse(lines: list[bytes]) -> tuple[list[tuple[Any, ...]], int]:
 
 
 def fact_row(line: bytes) -> tuple[Any, ...] | None:
-    """The columns of a fact by its line (at, event, reference, message_id, sender, recipient, detail); None: damaged."""
+    """The columns of a fact by its line: at, event, reference, message_id, sender, recipient, detail; None: damaged."""
     if len(line) > LINE_OCTETS_MAX:
         return None
     try:
@@ -231,8 +231,9 @@ def _insert(conn: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
 
 
 def _parties(sender: str, recipient: str) -> set[str]:
-    return {_key(text) for text in (sender, *recipient.split(",")[:_PARTY_COUNT_MAX]) if text}
+    return {address_key(text) for text in (sender, *recipient.split(",")[:_PARTY_COUNT_MAX]) if text}
 
 
-def _key(text: str) -> str:
+def address_key(text: str) -> str:
+    """An address as parties are compared."""
     return text.casefold() if text.isascii() else unicodedata.normalize("NFC", text).casefold()

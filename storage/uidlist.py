@@ -199,7 +199,9 @@ class UidList:
         self.known = Known(inode, len(octets), self.known.uidvalidity, next_uid, header, octets[-_TAIL_OCTETS:])
 
     def compact(self, is_alive: Callable[[int], bool]) -> None:
-        """Drop the lines of letters that are gone. Fields of the others stay; the header keeps the next UID."""
+        """Drop the lines of letters that are gone. Fields of the others stay; the header keeps the next UID, and notes
+        when that was (`compacted_at`).
+        """
         with uidlist_lock(self.folder):
             if self.read() is None:
                 return
@@ -207,10 +209,11 @@ class UidList:
                 lines = file.read(self.known.offset).split(b"\n")[1:-1]
             kept = [line for line in lines if not (uid := line.partition(b" ")[0]).isdigit() or is_alive(int(uid))]
             next_uid = self.known.next_uid
-            header = _next_header(self.known.header, self.known.uidvalidity, next_uid)
-            octets = b"\n".join([header, *kept, b""])
             temporary = f"{self.path}.tmp"
             with open(temporary, "wb") as out:
+                now = int(os.fstat(out.fileno()).st_mtime)
+                header = _compacted(_next_header(self.known.header, self.known.uidvalidity, next_uid), now)
+                octets = b"\n".join([header, *kept, b""])
                 out.write(octets)
                 out.flush()
                 os.fdatasync(out.fileno())
@@ -218,6 +221,36 @@ class UidList:
             os.rename(temporary, self.path)
             _sync_dir(self.folder)
             self.known = Known(inode, len(octets), self.known.uidvalidity, next_uid, header, octets[-_TAIL_OCTETS:])
+
+
+def compacted_at(header: bytes) -> float:
+    """Until when, in seconds since 1970, lines of letters that were gone have been dropped; 0: never.
+
+    A field of ours, `C<seconds>`; Dovecot keeps fields that it does not know.
+    """
+    found = (word[1:] for word in header.split(b" ")[1:] if word.startswith(b"C"))
+    return float(next((number for number in found if number.isdigit() and len(number) <= 12), 0))
+
+
+def _compacted(header: bytes, now: int) -> bytes:
+    words = [word for word in header.split(b" ") if not word.startswith(b"C")]
+    return b" ".join([*words, b"C%d" % now])
+
+
+def with_later_uids(octets: bytes, count: int) -> bytes:
+    """A whole uidlist whose next UID is later by `count`; as it was when it cannot be read."""
+    header, end, lines = octets.partition(b"\n")
+    parsed = parse_header(header)
+    if parsed is None:
+        return octets
+    uidvalidity, next_uid = parsed
+    last = max((uid for uid, _ in parse_lines(lines, above_uid=0)), default=0)
+    later = min(max(next_uid, last + 1) + count, UID_MAX)
+    if header.startswith(b"1 "):
+        header = b" ".join([b"1", b"%d" % uidvalidity, b"%d" % later, *header.split(b" ")[3:]])
+    else:
+        header = _next_header(header, uidvalidity, later)
+    return header + end + lines
 
 
 def parse_header(line: bytes) -> tuple[int, int] | None:

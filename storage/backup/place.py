@@ -17,9 +17,11 @@ from storage.backup.sealed import unseal
 from storage.errors import Corrupt, NotFound
 from storage.files import fsync_dir, store_error, sync_file_system, write_all
 from storage.uidlist import FILE_NAME as UIDLIST_FILE
+from storage.uidlist import with_later_uids
 from storage.uidlist_lock import uidlist_lock
 
-_BLOCK_OCTETS = 4 << 20
+_LATER_UIDS = 100_000
+"""Sessions may have been told so many UIDs between the backup and the loss: none of them is given to another letter."""
 
 
 def folder_is_void(path: str) -> bool:
@@ -80,6 +82,7 @@ class Placer:
             name = file.path.removeprefix(prefix)
             if file.path.startswith(prefix) and "/" not in name:
                 self.file(file, f"{path}/{name}")
+        _tell_later_uids(f"{path}/{UIDLIST_FILE}")
         for letter in folder.letters:
             sub = "cur" if letter.uid is not None or letter.info else letter.sub
             info = letter.info or (":2," if sub == "cur" else "")
@@ -138,6 +141,18 @@ class Placer:
         finally:
             os.close(fd)
         os.rename(temporary, path)
+
+
+def _tell_later_uids(path: str) -> None:
+    """Raise the next UID of a restored uidlist. Raises OSError."""
+    try:
+        with open(path, "r+b") as file:
+            octets = with_later_uids(file.read(), _LATER_UIDS)
+            file.seek(0)
+            file.write(octets)
+            file.truncate()
+    except FileNotFoundError:
+        return
 
 
 def _folder_path(mailbox: str, folder: FolderRow) -> str:

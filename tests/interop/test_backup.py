@@ -190,3 +190,18 @@ def test_letters_lost_unnoticed_are_not_fetched_again(served: Account) -> None:
     site.start()
     served.run("mbsync", "-c", "mbsyncrc", "-a")
     assert snapshot(served.home / "mail") == before
+
+
+@needs("mbsync")
+@pytest.mark.parametrize("served", ["folder"], indirect=True)
+def test_uids_that_were_told_after_the_backup_are_not_given_again(served: Account, tmp_path: Path) -> None:
+    """mbsync knows UIDs that the backup does not; a new letter under one of them would never be fetched."""
+    fetch_and_back_up(served)
+    served.put("bon", "nam")
+    served.run("mbsync", "-c", "mbsyncrc", "-a")
+    assert served.site.stop() == 0
+    lose_and_restore(served.site, tmp_path)
+    served.site.start()
+    served.put("sau")
+    served.run("mbsync", "-c", "mbsyncrc", "-a")
+    assert {"mot", "hai", "ba", "sau"} <= set(local_letters(served.home / "mail" / "INBOX"))

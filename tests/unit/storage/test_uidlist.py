@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from pathlib import Path
 
 import pytest
 
 from storage.errors import Locked
-from storage.uidlist import News, UidList, parse_header, parse_lines
+from storage.uidlist import News, UidList, compacted_at, parse_header, parse_lines
 from storage.uidlist_lock import LOCK_NAME, uidlist_lock
 from storage.uidlist_validity import next_uidvalidity
 
@@ -98,9 +99,13 @@ def test_version_1_is_read_and_written_as_3(tmp_path: Path) -> None:
 def test_compacting_keeps_fields_and_the_next_uid(tmp_path: Path) -> None:
     uids = fill(tmp_path, "3 V9 N1 Gab Xfuture\n1 :a\n2 W5 Zq :b\n3 :c\n")
     uids.read()
-    uids.compact(lambda uid: uid == 2)
-    assert (tmp_path / "dovecot-uidlist").read_text() == "3 V9 N4 Gab Xfuture\n2 W5 Zq :b\n"
+    for _ in range(2):
+        uids.compact(lambda uid: uid == 2)
+    header, _, lines = (tmp_path / "dovecot-uidlist").read_text().partition("\n")
+    assert re.fullmatch(r"3 V9 N4 Gab Xfuture C\d+", header) and lines == "2 W5 Zq :b\n"
+    assert abs(compacted_at(header.encode()) - (tmp_path / "dovecot-uidlist").stat().st_mtime) < 5
     assert add(uids, "d") == [(4, "d")]
+    assert compacted_at(b"3 V9 N4 Gab") == compacted_at(b"") == 0
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,9 @@ class Life:
         for _ in range(self.random.randrange(4)):
             what = self.random.random()
             if what < 0.6:
-                facts = [{"event": "accepted", "reference": str(self.count + n)} for n in range(self.random.randint(1, 5))]
+                facts = [
+                    {"event": "accepted", "reference": str(self.count + n)} for n in range(self.random.randint(1, 5))
+                ]
                 self.count += len(facts)
                 self.random.choice(self.writers).write(facts)
             elif what < 0.7:

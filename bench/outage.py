@@ -160,7 +160,7 @@ def page_s(port: int) -> float:
 
 def letters(site: Site) -> tuple[int, int]:
     """The fewest and the most notices that a mailbox has."""
-    counts = [sum(e.stat().st_nlink > 1000 for e in os.scandir(box / "new")) for box in site.mail.iterdir()]
+    counts = [sum(e.stat().st_nlink > MAILBOXES // 20 for e in os.scandir(box / "new")) for box in site.mail.iterdir()]
     return min(counts), max(counts)
 
 

@@ -25,13 +25,14 @@ COUNT = of(100_000, 10_000)
 _LINKS = 50_000  # an inode takes 65,000 names
 
 
-def fill(folder: Path, count: int) -> None:
-    """Entries that wait for an hour; their letters of 4 KiB share a few inodes."""
+def fill(folder: Path, count: int, start: int = 0) -> None:
+    """Entries `start` to `count` that wait for an hour; their letters of 4 KiB share a few inodes."""
     now = time.time()
-    for number in range(count):
+    first = folder
+    for number in range(start, count):
         entry_id = f"{int((now - 600) * 1e6) + number:014x}-1-{number:x}"
         message = folder / f"{entry_id}.msg"
-        if number % _LINKS == 0:
+        if number in (start, number // _LINKS * _LINKS):
             message.write_bytes(b"From: a@test.local\r\nSubject: x\r\n\r\n" + b"x" * 70 + b"\r\n" * 56)
             first = message
         else:
@@ -45,7 +46,9 @@ def fill(folder: Path, count: int) -> None:
             entry_id, f"sender{number}@test.local", (recipient,), direction="submission", received_at=now - 600,
             size_octets=4096,
         )  # fmt: skip
-        (folder / f"{entry_id}.env").write_bytes(render_entry(entry))
+        aside = folder.parent / "filling.env"
+        aside.write_bytes(render_entry(entry))
+        aside.rename(folder / f"{entry_id}.env")  # whole at once, if a courier looks on
 
 
 async def _courier(config: str, count: int) -> None:

@@ -21,6 +21,7 @@ from bdmta.clock import SystemClock
 from bdmta.traffic import report
 from bdmta.traffic.chart import Axis, Series, line_chart, stacked
 from bdmta.traffic.compose import Composer
+from bdmta.traffic.hostile import read_folder
 from bdmta.traffic.inspection import inspect
 from bdmta.traffic.latency import Latencies
 from bdmta.traffic.ledger import Ledger
@@ -42,6 +43,7 @@ DESCRIPTORS = (1.0, 12.0)
 THREADS = (1.0, 3.0)
 LATENCY = (1.5, 20.0)
 _DOMAIN = "binhduong.gov.vn"
+_CORPUS = Path(__file__).parents[1] / "tests" / "corpus" / "letters"
 
 
 def main() -> None:
@@ -88,7 +90,8 @@ async def _traffic(site: Site, asked: argparse.Namespace) -> report.Outcome:
         maildir=found.maildir,
     )  # fmt: skip
     composer = Composer("soak", clock.now(), Shape(), 4_000_000)
-    letters = Mix(site.accounts, read_mix("office"), composer, "soak", asked.seed).letters()
+    corpus = read_folder(str(_CORPUS)) if _CORPUS.exists() else ()
+    letters = Mix(site.accounts, read_mix("office"), composer, "soak", asked.seed, corpus).letters()
     duration_s = asked.minutes * 60
     readers = {kind: int(count) for kind, _, count in (item.partition("=") for item in asked.readers.split(","))}
     pace = Pace(

@@ -87,7 +87,9 @@ def run(
     plain: Plain = False,
     not_loopback: NotLoopback = False,
     mix: Annotated[str, typer.Option(help=f"{', '.join(MIXES)}, or kind=weight,kind=weight.")] = "office",
-    hostile: Annotated[str, typer.Option(metavar="FOLDER", help="*.eml to send among the hostile ones.")] = "",
+    hostile: Annotated[
+        list[str] | None, typer.Option(metavar="FOLDER", help="*.eml to send among the hostile ones; may be repeated.")
+    ] = None,
     duration: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long letters fall due.")] = 60.0,
     count: Annotated[int | None, typer.Option(min=1, help="At most so many letters.")] = None,
     rate: Annotated[
@@ -129,7 +131,8 @@ def run(
     shape = read_shape(sizes) if sizes else Shape()
     letters = Mix(
         accounts=target.accounts, weights=read_mix(mix), composer=Composer(name, clock.now(), shape, largest),
-        label=name, seed=seed, folder=read_folder(hostile) if hostile else (), can_submit=target.submission is not None,
+        label=name, seed=seed, folder=[found for one in hostile or () for found in read_folder(one)],
+        can_submit=target.submission is not None,
     ).letters()  # fmt: skip
     pace = Pace(
         duration_s=duration, sessions=sessions, count=count, letters_a_connection=per_connection,

@@ -84,7 +84,7 @@ def read_folder(folder: str) -> tuple[Hostile, ...]:
 
     A `manifest.json` with `{"messages": [{"file", "expected": {"verdict"}}]}` tells what must become of each: `accept`
     (unchanged), `reject`, anything else and no manifest: either, as long as the server keeps to what it answered.
-    `"smtputf8": true` beside the verdict: it is sent so.
+    `"smtputf8": true` beside the verdict: it is sent so. `"verdict_if_extended"`: the site chooses, either is right.
     """
     found = tuple(_read(folder))
     if not found:
@@ -107,7 +107,8 @@ def _read(folder: str) -> Iterator[Hostile]:
             if not octets.endswith(b"\r\n"):  # the last line of a letter ends before the dot (RFC 5321 §4.5.2)
                 octets += b"\r\n"
             told = expected.get(name, {})
-            expect = {"reject": Expect.REFUSE, "accept": Expect.ACCEPT}.get(told.get("verdict", ""), Expect.ANY)
+            verdict = "" if "verdict_if_extended" in told else told.get("verdict", "")
+            expect = {"reject": Expect.REFUSE, "accept": Expect.ACCEPT}.get(verdict, Expect.ANY)
             yield Hostile(name, octets, expect, bool(told.get("smtputf8")))
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error

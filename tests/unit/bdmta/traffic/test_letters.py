@@ -81,15 +81,16 @@ def test_each_generated_kind_comes_up_and_must_be_refused():
 
 
 def test_a_folder_of_letters_with_a_manifest(tmp_path):
-    for name in ("a", "b", "c"):
+    for name in ("a", "b", "c", "d"):
         (tmp_path / f"{name}.eml").write_bytes(b"Subject: x\n\nx\n")
     (tmp_path / "b.eml").write_bytes(b"Subject: x\r\n\r\nno line end")
-    told = {"a.eml": {"verdict": "reject"}, "b.eml": {"verdict": "accept", "smtputf8": True}}
+    told = {"a.eml": {"verdict": "reject"}, "b.eml": {"verdict": "accept", "smtputf8": True},
+            "d.eml": {"verdict": "reject", "verdict_if_extended": "accept"}}  # fmt: skip
     rows = [{"file": name, "expected": expected} for name, expected in told.items()]
     (tmp_path / "manifest.json").write_text(json.dumps({"messages": rows}))
     found = read_folder(str(tmp_path))
-    assert [one.expect for one in found] == [Expect.REFUSE, Expect.ACCEPT, Expect.ANY]
-    assert [one.needs_utf8 for one in found] == [False, True, False]
+    assert [one.expect for one in found] == [Expect.REFUSE, Expect.ACCEPT, Expect.ANY, Expect.ANY]
+    assert [one.needs_utf8 for one in found] == [False, True, False, False]
     assert found[0].octets == b"Subject: x\r\n\r\nx\r\n"
     assert found[1].octets.endswith(b"no line end\r\n")
     (tmp_path / "empty").mkdir()

@@ -151,5 +151,5 @@ def restic_repository(site: Site) -> ResticRepository:
         raise ConfigError(f"{backup.restic_environment_file}: {error}") from None
     return ResticRepository(
         backup.restic_repository, password_file=backup.restic_password_file, stage=stage_dir(site),
-        environment=environment, reserve_octets=site.config.mail.reserve_octets,
+        environment=environment, options=backup.restic_options, reserve_octets=site.config.mail.reserve_octets,
     )  # fmt: skip

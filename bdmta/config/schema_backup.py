@@ -33,6 +33,14 @@ def _restorer(value: str) -> str:
     return value
 
 
+def _option(value: str) -> str:
+    name, sign, _ = value.partition("=")
+    if not sign or not name.replace(".", "").replace("-", "").isalnum():
+        raise ValueError(f'{value!r} is no option of restic, such as "sftp.command=ssh backup@nas -s sftp"')
+    return value
+
+
+ResticOption = Annotated[str, Field(max_length=1000), AfterValidator(_option)]
 Crontab = Annotated[str, Field(max_length=100), AfterValidator(_crontab)]
 Restorer = Annotated[_WHO, AfterValidator(_restorer)]
 
@@ -55,6 +63,11 @@ class Backup(Table):
     )
     restic_password_file: ConfigPath | Literal[""] = setting(
         "", "The file with its password, mode 0600; without it nothing can be restored: keep it elsewhere too."
+    )
+    restic_options: tuple[ResticOption, ...] = setting(
+        (),
+        'Options of restic (-o): "sftp.command=ssh -i /etc/bdmta/backup_key -p 2222 backup@nas -s sftp".',
+        max_length=20,
     )
     restic_environment_file: ConfigPath | Literal[""] = setting(
         "", "A file of NAME=value lines for restic, such as AWS_ACCESS_KEY_ID, mode 0600."

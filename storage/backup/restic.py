@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -30,6 +31,8 @@ _TAG = "bdmta"
 _INCLUDES_MAX = 500
 _TIMEOUT_S = 6 * 3600
 _PROBLEMS_MAX = 1000
+_ERRORS = re.compile(r"There were \d+ errors")
+"""Some files could not be restored, the others were: whoever reads them finds out which."""
 
 
 class ResticRepository:
@@ -37,11 +40,12 @@ class ResticRepository:
 
     def __init__(
         self, place: str, *, password_file: str, stage: str, environment: Mapping[str, str] | None = None,
-        reserve_octets: int = 0, program: str = "restic",
+        options: Sequence[str] = (), reserve_octets: int = 0, program: str = "restic",
     ) -> None:  # fmt: skip
         self.place = place
         self._password_file = password_file
         self._environment = dict(environment or {})
+        self._options = [word for option in options for word in ("--option", option)]
         self._program = program
         self._stage = FolderRepository(stage, link=True, reserve_octets=reserve_octets)
         self._snapshots: dict[str, str] = {}
@@ -201,7 +205,10 @@ class ResticRepository:
         if snapshot is None:
             raise NotFound(f"{backup_id}: no such backup in {self.place}")
         includes = [word for path in paths for word in ("--include", f"{self._roots[backup_id]}/{path}")]
-        self._run("restore", snapshot, "--target", target, *includes)
+        done = self._call("restore", snapshot, "--target", target, *includes)
+        said = _last_line(done.stderr.decode("utf-8", "replace"))
+        if done.returncode and not _ERRORS.search(said):
+            raise StoreError(f"restic restore: {said}")
 
     def _made(self, folder: str) -> str:
         os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -220,7 +227,7 @@ class ResticRepository:
         }  # fmt: skip
         command = [
             self._program, "--repo", self.place, "--password-file", self._password_file,
-            "--cache-dir", f"{self._stage.place}/restic-cache", *words,
+            "--cache-dir", f"{self._stage.place}/restic-cache", *self._options, *words,
         ]  # fmt: skip
         try:
             return subprocess.run(

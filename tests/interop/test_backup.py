@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import random
+import re
 import shutil
 import smtplib
 import subprocess
@@ -110,22 +113,42 @@ def send(site: SiteUnderTest, octets: str) -> None:
         client.sendmail("a@x.example", [f"minhnv@{DOMAIN}"], octets.encode())
 
 
+def flip_a_byte(path: Path) -> None:
+    octets = bytearray(path.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    path.chmod(0o600)
+    path.write_bytes(octets)
+
+
 @needs("restic")
 @pytest.mark.parametrize("served", ["restic"], indirect=True)
 def test_restic_names_what_is_damaged(served: Account, tmp_path: Path) -> None:
+    """A byte of the largest pack is one letter's: that letter is named, with its box, and it alone; all others come back."""
     site = served.site
-    send(site, "Subject: x\r\nMessage-ID: <big@x>\r\n\r\n" + "".join(f"{n} {n * n}\r\n" for n in range(20_000)))
-    site.wait_for(lambda: len(site.letters("minhnv")) == 1)
+    for number in range(12):
+        noise = base64.encodebytes(random.Random(number).randbytes(40_000)).decode().replace("\n", "\r\n")
+        send(site, f"Subject: x\r\nMessage-ID: <m{number}@x>\r\n\r\n{noise}")
+    site.wait_for(lambda: len(site.letters("minhnv")) == 12)
+    with served.imap() as client:
+        client.select("INBOX")
     site.run("backup", "run")
     pack = max(
         (path for path in (tmp_path / "restic" / "data").rglob("*") if path.is_file()), key=lambda p: p.stat().st_size
     )
-    octets = bytearray(pack.read_bytes())
-    octets[len(octets) // 2] ^= 1
-    pack.chmod(0o600)
-    pack.write_bytes(octets)
-    done = site.run("backup", "verify", check=False)
-    assert done.returncode == 1 and "differs" in done.stdout
+    flip_a_byte(pack)
+    done = site.run("backup", "verify", "--json", check=False)
+    assert done.returncode == 1
+    (row,) = json.loads(done.stdout)
+    (problem,) = row["problems"]
+    found = re.fullmatch(
+        rf"minhnv@{DOMAIN}, folder INBOX, UID (\d+), Message-ID (<m\d+@x>): differs or is missing", problem
+    )
+    assert found, problem
+    assert found[2] == f"<m{int(found[1]) - 1}@x>"
+    restored = site.run("backup", "restore", "--mailbox", f"minhnv@{DOMAIN}", "--into", "Cu", "--json", check=False)
+    assert restored.returncode == 1
+    told = json.loads(restored.stdout)
+    assert told["restored"] == 11 and found[2] in told["problems"][0] and len(told["problems"]) == 1
 
 
 def fetch_and_back_up(account: Account, rc: str = MBSYNCRC) -> None:

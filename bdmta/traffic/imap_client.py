@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bdmta.traffic.population import Account
-from bdmta.traffic.wire import Endpoint, TlsSettings, Wire, WireError
+from bdmta.traffic.wire import Endpoint, Silence, TlsSettings, Wire, WireError
 
 MAX_LITERAL_OCTETS = 100_000_000
 _LITERAL = re.compile(rb"\{(\d{1,10})\}$")
@@ -118,7 +118,10 @@ class ImapClient:
         found: list[Line] = []
         start = f"{tag} ".encode()
         while True:
-            line = await self._line()
+            try:
+                line = await self._line()
+            except Silence as error:
+                raise WireError(f"{what[:60]}: {error}") from error
             if not line.text.startswith(start):
                 found.append(line)
                 continue

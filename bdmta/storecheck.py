@@ -110,8 +110,13 @@ def _strays(site: Site, known: set[str]) -> Iterator[Found]:
             continue
         for name in sorted(os.listdir(folder)):
             where = os.path.join(folder, name)
-            if where not in known:
+            if where not in known and where not in _folders_now(site):
                 yield Found("", where, "stray", "the directory knows no such mailbox")
+
+
+def _folders_now(site: Site) -> set[str]:
+    """Those of mailboxes that were added since we began are no strays."""
+    return {mailbox_dir(site.mail_root, entry.address) for entry in _mailboxes(site, None)}
 
 
 def _databases(site: Site) -> Iterator[Found]:

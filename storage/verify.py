@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from storage.clock import Clock, SystemClock
 from storage.maildir import folder_dirs, folder_name, name_octets
-from storage.maildirsize import FILE_NAME, MAX_FILE_OCTETS, parse_sizes, sum_letters
+from storage.maildirsize import FILE_NAME, MAX_FILE_OCTETS, Usage, parse_sizes, sum_letters
 
 TMP_LEFTOVER_AFTER_S = 36 * 3600.0  # maildir(5)
 _UIDLIST_MAX_OCTETS = 256 << 20
+_QUOTA_READINGS = 3
+_QUOTA_READINGS_MAX = 8
+_QUOTA_PAUSE_S = 0.1
 _NAME = re.compile(r"\d{1,12}\.[^/:]{1,200}(?::2,[A-Za-z]*)?")
 _UID_LINE = re.compile(rb"(\d{1,10})(?: [A-Z][^ ]*)* :(.+)")
 
@@ -53,9 +57,9 @@ def _letters(folder: str) -> Iterator[Problem]:
                     continue
                 yield from _letter(entry)
                 base = entry.name.partition(":")[0]
-                if base in seen:
-                    yield Problem(entry.path, "twice", f"the letter is in {seen[base]}/ too")
-                seen[base] = sub
+                if base in seen and os.path.lexists(seen[base]) and os.path.lexists(entry.path):  # not just moved
+                    yield Problem(entry.path, "twice", f"the letter is in {seen[base].split('/')[-2]}/ too")
+                seen[base] = entry.path
 
 
 def _letter(entry: os.DirEntry[str]) -> Iterator[Problem]:
@@ -89,7 +93,7 @@ def _uidlist(folder: str) -> Iterator[Problem]:
     path = f"{folder}/dovecot-uidlist"
     try:
         with open(path, "rb") as file:
-            lines = file.read(_UIDLIST_MAX_OCTETS).split(b"\n")
+            lines = file.read(_UIDLIST_MAX_OCTETS).split(b"\n")[:-1] or [b""]  # what has no end is being written
     except FileNotFoundError:
         return
     if not re.match(rb"3 V\d+ N\d+", lines[0]):
@@ -124,8 +128,38 @@ def _quota(mailbox: str) -> Iterator[Problem]:
     if sizes is None:
         yield Problem(path, "quota", "the file cannot be read and will be summed anew")
         return
-    found = sum_letters(mailbox)
-    if found != sizes.usage:
-        told = sizes.usage
+    if (wrong := _lasting_difference(mailbox, path)) is not None:
+        told, found = wrong
         text = f"tells {told.octets} octets in {told.letters} letters, there are {found.octets} in {found.letters}"
         yield Problem(path, "quota", text)
+
+
+def _lasting_difference(mailbox: str, path: str) -> tuple[Usage, Usage] | None:
+    """What the file tells and what there is, when they differ by the same three times running.
+
+    A letter is counted after it was named: of a mailbox in use they differ for an instant, by now this, now that.
+    """
+    before, times = (0, 0), 0
+    for _ in range(_QUOTA_READINGS_MAX):
+        told = _told(path)
+        if told is None:
+            return None  # it is being summed anew
+        found = sum_letters(mailbox)
+        difference = (found.octets - told.octets, found.letters - told.letters)
+        times = times + 1 if difference == before else 1
+        before = difference
+        if difference == (0, 0):
+            return None
+        if times == _QUOTA_READINGS:
+            return told, found
+        time.sleep(_QUOTA_PAUSE_S)
+    return None
+
+
+def _told(path: str) -> Usage | None:
+    try:
+        with open(path, "rb") as file:
+            sizes = parse_sizes(file.read(MAX_FILE_OCTETS + 1))
+    except FileNotFoundError:
+        return None
+    return sizes.usage if sizes is not None else None

@@ -51,6 +51,8 @@ from storage.errors import NotFound
 from storage.index import Index
 from storage.index_workers import Workers
 from storage.inotify import Watcher
+from storage.journal import Placement, fits_journal
+from storage.letter import Letter
 from storage.settling import Settling
 
 __all__ = [
@@ -92,7 +94,7 @@ class Mailboxes:
     """Every mailbox this process has open; one object a process.
 
     `executor` runs the blocking calls, `builders` the first reading of many letters: by default processes that are made
-    when needed and go when idle.
+    when needed and go when idle. `journal` stores a letter that is appended, or says that it does not.
     """
 
     def __init__(
@@ -105,6 +107,7 @@ class Mailboxes:
         builders: Executor | None = None,
         quota: QuotaKeeper | None = None,
         settling: Settling | None = None,
+        journal: Callable[[Placement], bool] | None = None,
         open_indexes_count: int = 32,
     ) -> None:
         self.rules = rules
@@ -115,6 +118,7 @@ class Mailboxes:
         self.builders = builders or self._own_builders
         self.quota = quota
         self._settling = settling
+        self._journal = journal
         self.watcher = Watcher()
         self._open_indexes_count = open_indexes_count
         self._lock = threading.Lock()
@@ -186,6 +190,14 @@ class Mailboxes:
         """So much came or went."""
         if self.quota is not None and (octets or letters):
             self.quota.count(mailbox, octets, letters)
+
+    def has_journal_for(self, letter: Letter) -> bool:
+        """Whether `place_now` may be asked."""
+        return self._journal is not None and fits_journal(letter)
+
+    def place_now(self, placement: Placement) -> bool:
+        """Store an appended letter by the journal; false when the first form must serve. Blocks. Raises StoreError."""
+        return self._journal is not None and self._journal(placement)
 
     def settle(self, mailbox: str, folder: str, names: Iterable[str]) -> None:
         """These files of directory `folder` are about to go or to be copied: the journal must not bring them back.

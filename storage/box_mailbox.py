@@ -6,10 +6,10 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from storage import box_folders, box_place, subscriptions
+from storage import box_append, box_folders, subscriptions
 from storage.box_names import FolderLost
 from storage.box_read import Box
 from storage.box_types import FolderInfo, Placed, Status
@@ -81,9 +81,7 @@ class Mailbox:
         Raises NotFound, Invalid (INBOX). Blocks.
         """
         path = folder_dir(self.path, name)
-        for sub in (f"{path}/cur", f"{path}/new"):
-            if os.path.isdir(sub):
-                self.boxes.settle(self.path, sub, os.listdir(sub))
+        self._settle(path)
         octets, letters = box_folders.delete_folder(self.path, name, self.boxes.unique_base())
         self._lose(name)
         self.boxes.count_quota(self.path, -octets, -letters)
@@ -101,8 +99,19 @@ class Mailbox:
             finally:
                 view.close()
             return
+        for name in list_folders(self.path):
+            if name == old or name.startswith(f"{old}/"):
+                self._settle(folder_dir(self.path, name))
         for source, _ in box_folders.rename_folders(self.path, old, new):
             self._lose(source)
+
+    def _settle(self, path: str) -> None:
+        """The folder gets another name, or goes: the journal knows it by this one only."""
+        for sub in (f"{path}/cur", f"{path}/new"):
+            if os.path.isdir(sub):
+                self.boxes.settle(self.path, sub, os.listdir(sub))
+        with suppress(OSError):  # none, or the disk fails: then the rename does too
+            UidList(path).sync()
 
     def _lose(self, name: str) -> None:
         """End the sessions of a folder that went, and forget its rows."""
@@ -192,7 +201,9 @@ class Mailbox:
 
         `flags`: system flags; keywords by name (another folder numbers them differently).
         """
-        return self.on_box(name, lambda box: box_place.append(box, letter, flags, keywords, internaldate_s), watch=True)
+        return self.on_box(
+            name, lambda box: box_append.append(box, letter, flags, keywords, internaldate_s), watch=True
+        )
 
     def on_box(self, name: str, use: Callable[[Box], T], *, watch: bool = False, keep: bool = False) -> T:
         """Return what `use` makes of a folder's box, opened if need be (`keep`: held on). Raises NotFound. Blocks.

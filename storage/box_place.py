@@ -1,5 +1,5 @@
-"""Letters that come into a folder by a session: APPEND, COPY (hard links), MOVE (renames). On disk, with UIDs, when
-it is answered.
+"""Letters that come into a folder from another: COPY (hard links), MOVE (renames). On disk, with UIDs, when it is
+answered. (APPEND: `box_append`.)
 
 Order, so that nothing is lost at any instant: the file is whole and synced before it has a name in `cur`; names are
 there before the uidlist tells their UIDs, both are synced before anybody is told; a source is renamed, never removed
@@ -20,42 +20,13 @@ from storage.box_info import file_octets, info_with
 from storage.box_letters import opened_dir
 from storage.box_read import Box, rows_of
 from storage.box_state import State, without_rows
+from storage.box_sync import Lister, Put
 from storage.box_types import KEYWORD_COUNT, SYSTEM_MASK, Placed, keyword_bit
-from storage.errors import Invalid, NotFound
-from storage.files import fsync_dir, open_unnamed, store_error
+from storage.errors import Invalid
+from storage.files import open_unnamed, store_error
 from storage.index_letters import copy_rows
-from storage.letter import Letter
 
 _BULK_COUNT = 256
-
-
-def append(box: Box, letter: Letter, flags: int, keywords: Iterable[str], internaldate_s: float | None) -> Placed:
-    """Write a letter (CRLF octets) into the folder. Raises OverQuota, NoSpace, Invalid, NotFound. Blocks."""
-    boxes = box.mailbox.boxes
-    size = letter.size_octets
-    boxes.admit_quota(box.mailbox.path, size, 1)
-    info = info_with(":2,", flags & SYSTEM_MASK | box.keyword_mask(keywords))
-    base = f"{boxes.unique_base()},S={size},W={size}"
-    try:
-        file = letter.file(f"{box.path}/tmp")  # noqa: S108 - the Maildir's own
-        if internaldate_s is not None:
-            os.utime(file.fd, (internaldate_s, internaldate_s))
-        os.fsync(file.fd)
-
-        def put() -> list[tuple[str, str]]:
-            file.link(f"{box.cur}/{base}{info}")
-            return [(base, info)]
-
-        with box.lock:
-            found, uids = box.sync.place(box.state, put)
-            fsync_dir(box.cur)
-            box.apply(found)
-    except FileNotFoundError:
-        raise NotFound(f"{box.name} is gone") from None
-    except OSError as error:
-        raise store_error(error, "the letter could not be stored") from error
-    boxes.count_quota(box.mailbox.path, size, 1)
-    return Placed(box.uidvalidity, tuple(uids))
 
 
 def copy(box: Box, uids: Sequence[int], target: Box) -> Placed:
@@ -134,16 +105,17 @@ def _place(box: Box, rows: Sequence[int], target: Box, *, is_move: bool) -> Plac
     sources: list[int] = []
     missing: list[int] = []
 
-    placed: list[tuple[str, str]] = []
+    placed: list[Put] = []
+    columns = state.columns
 
-    def put() -> list[tuple[str, str]]:
+    def put(lister: Lister | None) -> list[Put]:
         for row in rows:
-            base, info = _new_name(box, state, row), info_with(state.infos[row], masks[state.columns.flags[row]])
+            base, info = _new_name(box, state, row), info_with(state.infos[row], masks[columns.flags[row]])
             if _bring(from_fd, state.bases[row] + state.infos[row], target, to_fd, base + info, is_move):
-                placed.append((base, info))
-                sources.append(state.columns.uid[row])
+                placed.append(Put(base, info, columns.size[row], columns.internaldate[row]))
+                sources.append(columns.uid[row])
             else:
-                missing.append(state.columns.uid[row])
+                missing.append(columns.uid[row])
         return placed
 
     with ExitStack() as stack:
@@ -220,7 +192,7 @@ def _copy_octets(from_fd: int, source: str, to_fd: int, to_dir: str, name: str) 
 class _Undone:
     """Take links away again when a COPY fails half-way (RFC 3501 §6.4.7: all or none); a MOVE keeps what it moved."""
 
-    def __init__(self, to_fd: int, placed: list[tuple[str, str]], is_move: bool) -> None:
+    def __init__(self, to_fd: int, placed: list[Put], is_move: bool) -> None:
         self._to_fd, self._placed, self._is_move = to_fd, placed, is_move
 
     def __enter__(self) -> None:
@@ -228,9 +200,9 @@ class _Undone:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         if kind is not None and not self._is_move:
-            for base, info in self._placed:
+            for one in self._placed:
                 with suppress(OSError):
-                    os.unlink(base + info, dir_fd=self._to_fd)
+                    os.unlink(one.base + one.info, dir_fd=self._to_fd)
 
 
 def _copy_index(box: Box, target: Box, pairs: list[tuple[int, int]]) -> None:

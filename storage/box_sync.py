@@ -12,8 +12,9 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from storage.box_info import arrival_order, split_name
+from storage.box_info import arrival_order, flags_of, split_name
 from storage.box_letters import opened_dir
 from storage.box_names import FolderLost, NameReader, Names
 from storage.box_state import Arrived, State
@@ -37,6 +38,19 @@ class Found:
 
     def __bool__(self) -> bool:
         return bool(self.arrived or self.changed or self.gone)
+
+
+class Put(NamedTuple):
+    """A file that was brought into cur/, its octets with CRLF line ends, its date."""
+
+    base: str
+    info: str
+    size: int
+    internaldate: int
+
+
+Lister = Callable[[str], tuple[int, int]]
+"""Gives a base name its UID at once; returns that and the UIDVALIDITY."""
 
 
 class Sync:
@@ -187,31 +201,43 @@ class Sync:
         added = self.uidlist.assign(self._new_uidvalidity, place, self._remembered(state))
         self._listed.update((base, uid) for uid, base in added)
 
-    def place(self, state: State, put: Callable[[], list[tuple[str, str]]]) -> tuple[Found, list[int]]:
-        """Let `put` bring files into cur/ (it returns their bases and infos, in order) and give them UIDs, all under
-        the lock; return those.
+    def place(self, state: State, put: Callable[[Lister | None], list[Put]]) -> tuple[Found, list[int]]:
+        """Let `put` bring files into cur/ (it returns them in order) and give them UIDs, all under the lock; return
+        those.
+
+        What `put` lists itself, by the function it is given, has its UID before it has its name, but no line on the
+        disk yet; with None that cannot be done.
         """
         names = Names()
+        placed: list[Put] = []
+        added: list[tuple[int, str]] = []
+
+        def lister(base: str) -> tuple[int, int]:
+            added.append((self.uidlist.list_unsynced(base), base))
+            return added[-1][0], self.uidlist.known.uidvalidity
 
         def inside(news: News, next_uid: int) -> list[str]:
             self._note(state, news)
             if self._lacks_listed(state, names):
                 self._read_again(state, names)
-            placed = put()
-            names.seen.update(placed)
-            return [base for base, _ in placed]
+            placed.extend(put(lister if self.uidlist.can_append else None))
+            return [] if added else [one.base for one in placed]
 
         if not self.uidlist.known.inode and state.uidvalidity:
             self._note(state, self.uidlist.read())
-        added = self.uidlist.assign(self._new_uidvalidity, inside, self._remembered(state))
-        self._listed.update((base, uid) for uid, base in added)
+        added += self.uidlist.assign(self._new_uidvalidity, inside, self._remembered(state))
+        uids = [uid for uid, _ in added]
+        own = [
+            Arrived(uid, one.base, one.info, flags_of(one.info), one.size, one.internaldate)
+            for uid, one in zip(uids, placed, strict=True)
+        ]
         found = Found(
-            arrived=self._arrivals(state, names),
+            arrived=sorted([*self._arrivals(state, names), *own]),
             uidnext=self.uidlist.known.next_uid,
             uidvalidity=self.uidlist.known.uidvalidity,
         )
         self._sort_known(state, names, found)
-        return found, [uid for uid, _ in added]
+        return found, uids
 
     def _move_new(self, state: State, names: Names) -> None:
         """Move what is in new/ to cur/.

@@ -21,9 +21,9 @@ from storage.clock import Clock
 from storage.errors import Corrupt, Locked, NotFound, StoreError
 from storage.expand import expand_entry
 from storage.files import FreeSpace, open_unnamed, store_error
-from storage.journal import LETTER_MAX_OCTETS, Journal, Placement
+from storage.journal import Journal, Placement, fits_journal
 from storage.journal_line import JournalLine
-from storage.letter import Letter, Span
+from storage.letter import Letter
 from storage.maildir import unique_name
 from storage.open_dirs import OpenDirs
 from storage.placing import Placing
@@ -100,11 +100,21 @@ class Commit:
             return Placement(deliveries[0].letter, deliveries[0].targets) if fits else None
         (entry,) = entries
         letter = entry.letter
-        if not self._line.takes_entries or entry.kind != "remote" or letter is None or not _is_small(letter):
+        if not self._line.takes_entries or entry.kind != "remote" or letter is None or not fits_journal(letter):
             return None
         if deliveries and (deliveries[0].letter is not letter or not _fits_journal(deliveries[0])):
             return None
         return Placement(letter, deliveries[0].targets if deliveries else (), entry)
+
+    def place_now(self, placement: Placement) -> bool:
+        """Store a letter that comes its own way (APPEND) by the journal: durable when true is returned; false when the
+        first form must serve. In a thread: blocks. Raises NoSpace, StoreError: nothing is promised.
+        """
+        line = self._line
+        if line is None:
+            return False
+        self.space.take(placement.letter.size_octets)
+        return line.place_now(placement)
 
     def close(self) -> None:
         """Let the journal go, everything in it checkpointed. Blocks."""
@@ -237,13 +247,8 @@ class Commit:
 def _fits_journal(delivery: Delivery) -> bool:
     """A new small letter that lies in memory, one copy a mailbox; all else takes the first form."""
     return (
-        _is_small(delivery.letter)
+        fits_journal(delivery.letter)
         and not delivery.name
         and 0 < len(delivery.targets) <= JOURNAL_TARGETS_COUNT
         and (len(delivery.targets) == 1 or len({t.mailbox for t in delivery.targets}) == len(delivery.targets))
     )
-
-
-def _is_small(letter: Letter) -> bool:
-    """It lies in memory, and a record may hold it."""
-    return letter.size_octets <= LETTER_MAX_OCTETS and not any(isinstance(piece, Span) for piece in letter.pieces)

@@ -16,14 +16,15 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from storage.clock import Clock
 from storage.errors import StoreError
 from storage.files import HeldFd, fsync_dir, store_error, sync_file_system
 from storage.journal_replay import DOUBT_SUFFIX, SEGMENT_SUFFIXES, JournalLock, Replayed, replay, segments
-from storage.journal_segment import Frame, Segment, boot_id
+from storage.journal_segment import Frame, Listed, Segment, boot_id
 from storage.journal_spool import Entering
-from storage.letter import Letter
+from storage.letter import Letter, Span
 from storage.maildir import unique_name
 from storage.open_dirs import OpenDirs
 from storage.placing import Naming
@@ -37,6 +38,19 @@ SEGMENT_MAX_OCTETS = 64 << 20
 CHECKPOINT_AFTER_S = 5.0
 
 
+class Way(Protocol):
+    """How a letter comes into its folder otherwise than by a name in `new/`: APPEND gives it flags and a UID."""
+
+    def claim(self, file: HeldFd, name: str) -> Listed:
+        """Before anything is written: what its record is to say beside the letter. Raises OSError, StoreError."""
+
+    def give(self, file: HeldFd, name: str) -> None:
+        """Name it; its record is durable. Raises OSError, StoreError."""
+
+    def take_back(self) -> None:
+        """Remove the name, as far as that can be done."""
+
+
 @dataclass(slots=True)
 class Placement:
     """One letter for the journal, and what became of it: `name`, or the `error` that says that nothing is promised.
@@ -47,12 +61,18 @@ class Placement:
     letter: Letter
     targets: tuple[Target, ...]
     entry: QueueEntry | None = None
+    way: Way | None = None
     name: str = ""
     error: StoreError | None = None
     crossings: tuple[tuple[str, int], ...] = ()
     file: HeldFd | None = field(default=None, repr=False)
-    naming: Naming | None = field(default=None, repr=False)
+    naming: Naming | Way | None = field(default=None, repr=False)
     entering: Entering | None = field(default=None, repr=False)
+
+
+def fits_journal(letter: Letter) -> bool:
+    """A small letter that lies in memory: its octets are what the record holds."""
+    return letter.size_octets <= LETTER_MAX_OCTETS and not any(isinstance(piece, Span) for piece in letter.pieces)
 
 
 class Journal:
@@ -112,6 +132,11 @@ class Journal:
         segment.prepare(self._epoch, self._boot, octets)
 
     @property
+    def is_busy(self) -> bool:
+        """Somebody is writing just now."""
+        return self._writing.locked()
+
+    @property
     def is_empty(self) -> bool:
         """No record counts: everything is checkpointed."""
         return self._active is None or self._active.frames == 0
@@ -148,21 +173,24 @@ class Journal:
             placement.entering = Entering(self._spool, placement.entry, tag)
             targets.append((SPOOL, placement.entering.envelope.decode("utf-8", "surrogateescape")))
         pieces = [piece for piece in letter.pieces if isinstance(piece, bytes | memoryview)]
-        named_octets = 64 + len(name) + sum(4 * (len(m) + len(f)) + 2 for m, f in targets)
+        named_octets = 128 + len(name) + sum(4 * (len(m) + len(f)) + 2 for m, f in targets)
         if not active.has_room(frame.room_with(letter.size_octets + named_octets)):
             return False
+        listed = None
         try:
-            placement.naming = Naming(self._dirs, placement.targets)
+            placement.naming = placement.way or Naming(self._dirs, placement.targets)
             if placement.entering is not None and not placement.targets:
                 placement.file = placement.entering.open(letter)
             else:
                 placement.file = letter.file(self._tmp_dir)
+            if placement.way is not None:
+                listed = placement.way.claim(placement.file, name)
         except (OSError, StoreError) as error:
             placement.error = _as_store_error(error)
             self._take_back(placement)
             return False
         placement.name = name
-        frame.add(name, targets, pieces)
+        frame.add(name, targets, pieces, listed)
         return True
 
     def _append(self, active: Segment, frame: Frame, taken: Sequence[Placement]) -> bool:

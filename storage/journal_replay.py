@@ -24,6 +24,7 @@ from storage.maildirsize import FILE_NAME as SIZES_NAME
 from storage.settling import SPOOL, absolute, forget_moved, moved_mailboxes, read_notes, remove_notes, tag_of
 from storage.settling import SUFFIX as NOTES_SUFFIX
 from storage.spool import Spool
+from storage.uidlist_mend import mend_uidlist
 
 SEGMENT_SUFFIXES = (".a", ".b")
 _TAG = re.compile(r"J\d+x[0-9a-f]+\.")  # of names that a journal has given
@@ -42,6 +43,7 @@ class Replayed:
     doubles_removed: int = 0
     without_mailbox: int = 0
     torn: int = 0
+    lists_mended: int = 0
     unreadable: tuple[str, ...] = ()
 
 
@@ -140,6 +142,7 @@ def replay(
                 done.records += found.records
                 if found.boot != boot or not boot or found.path.endswith(DOUBT_SUFFIX):
                     restore.segment(found, read_notes(directory, tag_of(journal, found.epoch)))
+            restore.uidlists(is_alone=all(found.boot != boot for found in held))
             restore.sync()
             _sync(mail_root)
         _forget(directory, journal, held)
@@ -176,6 +179,8 @@ class _Restore:
         self._letters: dict[str, dict[str, list[str]] | None] = {}
         self._names_count = 0
         self._moved = moved_mailboxes(mail_root)
+        self._told: dict[tuple[str, int], dict[int, str]] = {}  # by folder's directory and UIDVALIDITY: base by UID
+        self._doubtful: set[str] = set()  # directories whose lists the disk may have lost
 
     def segment(self, found: Found, settled: set[tuple[str, str]]) -> None:
         """Bring back every record of the segment. In doubt of the disk each letter is written anew."""
@@ -187,6 +192,7 @@ class _Restore:
                     self._entry(record, folder, settled, is_doubtful)
                     continue
                 places = [mailbox, *self._moved.get(mailbox, ())]
+                self._note_uid(record, places, folder, is_doubtful)
                 if any((place, record.name) in settled for place in places):
                     continue
                 where = self._where(record, [absolute(place, self._mail_root) for place in places])
@@ -203,6 +209,23 @@ class _Restore:
             self._entries.sync()
             self._done.remade += self._entries.remade
             self._done.repaired += self._entries.repaired
+
+    def _note_uid(self, record: Record, places: list[str], folder: str, is_doubtful: bool) -> None:
+        """Whatever became of the letter, its UID was told and is given to no other."""
+        if record.listed is not None:
+            for place in places:
+                path = folder_dir(absolute(place, self._mail_root), folder)
+                self._told.setdefault((path, record.listed.uidvalidity), {})[record.listed.uid] = record.name
+                if is_doubtful:
+                    self._doubtful.add(path)
+
+    def uidlists(self, *, is_alone: bool) -> None:
+        """Have all UIDs that were told in the folders' lists. Raises OSError, StoreError."""
+        for (path, uidvalidity), listed in self._told.items():
+            is_doubtful = path in self._doubtful
+            self._done.lists_mended += mend_uidlist(
+                path, uidvalidity, listed, is_doubtful=is_doubtful, is_alone=is_alone
+            )
 
     def _where(self, record: Record, places: list[str]) -> str:
         """The mailbox that has the letter, of those that its letters may have gone to; else the first that is there."""
@@ -221,7 +244,7 @@ class _Restore:
         paths = paths or self._renamed(record, letters)
         if not paths:
             fresh = fresh or self._fresh(record)
-            letters[record.name] = [self._name(fresh, mailbox, folder, record.name)]
+            letters[record.name] = [self._name(fresh, mailbox, folder, record)]
             self._done.remade += 1
             return fresh
         kept = next((path for path in paths if "/new/" not in path), paths[0])
@@ -234,15 +257,20 @@ class _Restore:
             for path in self._links_of(kept, record, letters):
                 self._replace(fresh, path, f"{mailbox}/tmp/{record.name}.replayed")  # noqa: S108 - the Maildir's own
             self._done.repaired += 1
+        elif record.listed is not None and int(os.stat(kept).st_mtime) != record.listed.internaldate_s:
+            os.utime(kept, (record.listed.internaldate_s, record.listed.internaldate_s))
         return fresh
 
     @staticmethod
     def _renamed(record: Record, letters: dict[str, list[str]]) -> list[str]:
         """The letter's file when another program gave it a name of its own (Dovecot does when it moves): one that has
-        its octets, or of which only some were written. No two letters have equal octets: each has its own Received.
+        its octets, or of which only some were written. No two letters that were delivered have equal octets: each has
+        its own Received. A client may append the same ones twice, so that there a whole file is no proof.
         """
         others = [p for p in letters.get(f"={len(record.octets)}", ()) if not _TAG.search(os.path.basename(p))]
         found = [path for path in others if holds(path, record.octets)]
+        if record.listed is not None:
+            others, found = [path for path in others if path not in found], []
         return found[:1] or [path for path in others if _holds_partly(path, record.octets)][:1]
 
     @staticmethod
@@ -286,14 +314,18 @@ class _Restore:
         """The record's letter in a new file, synced before it gets a name."""
         file = open_unnamed(self._tmp_dir)
         write_all(file.fd, [record.octets])
-        if (came_at := record.name.partition(".")[0]).isdigit():
+        came_at = record.name.partition(".")[0]
+        if record.listed is not None:
+            os.utime(file.fd, (record.listed.internaldate_s, record.listed.internaldate_s))
+        elif came_at.isdigit():
             os.utime(file.fd, (int(came_at), int(came_at)))
         os.fsync(file.fd)
         return file
 
     @staticmethod
-    def _name(file: HeldFd, mailbox: str, folder: str, name: str) -> str:
-        path = f"{folder_dir(mailbox, folder)}/new/{name}"
+    def _name(file: HeldFd, mailbox: str, folder: str, record: Record) -> str:
+        name = f"new/{record.name}" if record.listed is None else f"cur/{record.name}{record.listed.info}"
+        path = f"{folder_dir(mailbox, folder)}/{name}"
         try:
             file.link(path)
         except FileNotFoundError:

@@ -36,12 +36,23 @@ def boot_id() -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """What else was promised of a letter that came by APPEND: its flags as `info` behind its name, its UID, its date."""
+
+    info: str
+    uid: int
+    uidvalidity: int
+    internaldate_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A letter that was acknowledged: its file name, its (mailbox below the root, folder) pairs, its octets."""
 
     name: str
     targets: tuple[tuple[str, str], ...]
     octets: bytes
+    listed: Listed | None = None
 
 
 class Frame:
@@ -52,8 +63,13 @@ class Frame:
         self.octets = 0
         self.pieces: list[bytes | memoryview] = []
 
-    def add(self, name: str, targets: Sequence[tuple[str, str]], pieces: Sequence[bytes | memoryview]) -> None:
-        """Put one letter in. No name holds a NUL."""
+    def add(
+        self, name: str, targets: Sequence[tuple[str, str]], pieces: Sequence[bytes | memoryview],
+        listed: Listed | None = None,
+    ) -> None:  # fmt: skip
+        """Put one letter in. No name holds a NUL, none of a letter a tab."""
+        if listed is not None:
+            name = f"{name}\t{listed.info}\t{listed.uid}\t{listed.uidvalidity}\t{listed.internaldate_s}"
         meta = "\0".join([name, *(part for target in targets for part in target)]).encode("utf-8", "surrogateescape")
         size = sum(map(len, pieces))
         self.pieces += (_RECORD.pack(len(meta), size), meta, *pieces)
@@ -159,8 +175,18 @@ def read_records(path: str) -> Iterator[Record]:
                 at += _RECORD.size
                 name, *parts = bytes(view[at : at + meta_octets]).decode("utf-8", "surrogateescape").split("\0")
                 at += meta_octets
-                yield Record(name, tuple(zip(parts[::2], parts[1::2], strict=True)), bytes(view[at : at + size]))
+                base, listed = _listed(name)
+                targets = tuple(zip(parts[::2], parts[1::2], strict=True))
+                yield Record(base, targets, bytes(view[at : at + size]), listed)
                 at += size
+
+
+def _listed(name: str) -> tuple[str, Listed | None]:
+    base, tab, rest = name.partition("\t")
+    if not tab:
+        return base, None
+    info, uid, uidvalidity, internaldate_s = rest.split("\t")
+    return base, Listed(info, int(uid), int(uidvalidity), int(internaldate_s))
 
 
 class _Mapped:

@@ -15,8 +15,8 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
 
+from storage.files import fsync_dir
 from storage.uidlist_lock import uidlist_lock
 
 Remembered = tuple[int, int, list[tuple[int, str]]]  # uidvalidity, next UID, (UID, base) of what is known
@@ -63,12 +63,15 @@ class UidList:
             fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             return None
-        with os.fdopen(fd, "rb") as file:
+        try:
             stat = os.fstat(fd)
-            if stat.st_ino == self.known.inode and stat.st_size >= self.known.offset and self._is_same(file):
-                return self._take(file.read(), whole=False)
-            file.seek(0)
-            octets = file.read()
+            if stat.st_ino == self.known.inode and stat.st_size >= self.known.offset:
+                tail = self._since_known(fd, stat.st_size)
+                if tail is not None:
+                    return self._take(tail, whole=False)
+            octets = _read_all(fd, 0, stat.st_size)
+        finally:
+            os.close(fd)
         return self._take_whole(octets, stat.st_ino)
 
     def has_changed(self) -> bool:
@@ -79,13 +82,14 @@ class UidList:
             return self.known.inode != 0
         return stat.st_ino != self.known.inode or stat.st_size != self.known.offset
 
-    def _is_same(self, file: BinaryIO) -> bool:
-        """Whether the file still begins with what was read; leaves it at the first octet that was not."""
+    def _since_known(self, fd: int, size: int) -> bytes | None:
+        """What follows what was read; None when the file does not begin with that any more."""
         known = self.known
-        if file.readline(4096).rstrip(b"\n") != known.header:
-            return False
-        file.seek(known.offset - len(known.tail))
-        return file.read(len(known.tail)) == known.tail
+        if os.pread(fd, len(known.header) + 1, 0) != known.header + b"\n":
+            return None
+        start = known.offset - len(known.tail)
+        octets = _read_all(fd, start, size)
+        return octets[len(known.tail) :] if octets.startswith(known.tail) else None
 
     def _take_whole(self, octets: bytes, inode: int) -> News | None:
         end = octets.find(b"\n")
@@ -132,13 +136,34 @@ class UidList:
             added = list(zip(range(first, first + len(bases)), bases, strict=True))
             if self.known.inode == 0:
                 self._write_whole(listed + added)
-            elif self.known.header.startswith(b"1 "):  # version 1, of very old servers: write it anew as version 3
+            elif not self.can_append:  # version 1, of very old servers: write it anew as version 3
                 with open(self.path, "rb") as file:
                     listed = list(parse_lines(file.read(self.known.offset).partition(b"\n")[2], above_uid=0))
                 self._write_whole(listed + added)
             elif added:
                 self._append(added)
         return added
+
+    @property
+    def can_append(self) -> bool:
+        """Whether a line can be added to the file as it was read; else `assign` writes it anew."""
+        return self.known.inode != 0 and not self.known.header.startswith(b"1 ")
+
+    def list_unsynced(self, base: str) -> int:
+        """Give one letter the next UID, within `assign`'s `place` and if `can_append`. The line is there for every
+        process, but not on the disk: that is the caller's to provide for before the UID is told (contract 4).
+        """
+        uid = self.known.next_uid
+        self._append([(uid, base)], synced=False)
+        return uid
+
+    def sync(self) -> None:
+        """Bring all lines to the disk. Raises OSError, FileNotFoundError too."""
+        fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
 
     def write_back(self, remembered: Remembered) -> None:
         """Make the file again from what is remembered, when it was lost. Does nothing when it is there."""
@@ -167,14 +192,15 @@ class UidList:
             return 0
         return parsed[0] if parsed is not None else 0
 
-    def _append(self, added: list[tuple[int, str]]) -> None:
+    def _append(self, added: list[tuple[int, str]], *, synced: bool = True) -> None:
         octets = render_lines(added)
         fd = os.open(self.path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             if os.fstat(fd).st_size > self.known.offset:  # a line torn by a crash: never told to anyone, so cut it off
                 os.ftruncate(fd, self.known.offset)
             os.pwrite(fd, octets, self.known.offset)
-            os.fdatasync(fd)
+            if synced:
+                os.fdatasync(fd)
         finally:
             os.close(fd)
         self.known.offset += len(octets)
@@ -184,7 +210,7 @@ class UidList:
     def _write_whole(self, entries: list[tuple[int, str]]) -> None:
         """Write the file anew by rename; the lock is held."""
         next_uid = max(self.known.next_uid, entries[-1][0] + 1 if entries else 1)
-        header = _next_header(self.known.header, self.known.uidvalidity, next_uid)
+        header = next_header(self.known.header, self.known.uidvalidity, next_uid)
         octets = header + b"\n" + render_lines(entries)
         temporary = f"{self.path}.tmp"
         fd = os.open(temporary, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -195,7 +221,7 @@ class UidList:
         finally:
             os.close(fd)
         os.rename(temporary, self.path)
-        _sync_dir(self.folder)
+        fsync_dir(self.folder)
         self.known = Known(inode, len(octets), self.known.uidvalidity, next_uid, header, octets[-_TAIL_OCTETS:])
 
     def compact(self, is_alive: Callable[[int], bool]) -> None:
@@ -212,14 +238,14 @@ class UidList:
             temporary = f"{self.path}.tmp"
             with open(temporary, "wb") as out:
                 now = int(os.fstat(out.fileno()).st_mtime)
-                header = _compacted(_next_header(self.known.header, self.known.uidvalidity, next_uid), now)
+                header = _compacted(next_header(self.known.header, self.known.uidvalidity, next_uid), now)
                 octets = b"\n".join([header, *kept, b""])
                 out.write(octets)
                 out.flush()
                 os.fdatasync(out.fileno())
                 inode = os.fstat(out.fileno()).st_ino
             os.rename(temporary, self.path)
-            _sync_dir(self.folder)
+            fsync_dir(self.folder)
             self.known = Known(inode, len(octets), self.known.uidvalidity, next_uid, header, octets[-_TAIL_OCTETS:])
 
 
@@ -249,8 +275,15 @@ def with_later_uids(octets: bytes, count: int) -> bytes:
     if header.startswith(b"1 "):
         header = b" ".join([b"1", b"%d" % uidvalidity, b"%d" % later, *header.split(b" ")[3:]])
     else:
-        header = _next_header(header, uidvalidity, later)
+        header = next_header(header, uidvalidity, later)
     return header + end + lines
+
+
+def _read_all(fd: int, start: int, end: int) -> bytes:
+    octets = os.pread(fd, end - start, start)
+    while len(octets) < end - start and (more := os.pread(fd, end - start - len(octets), start + len(octets))):
+        octets += more
+    return octets
 
 
 def parse_header(line: bytes) -> tuple[int, int] | None:
@@ -304,18 +337,10 @@ def render_lines(entries: Iterable[tuple[int, str]]) -> bytes:
     return b"".join(b"%d :%b\n" % (uid, os.fsencode(base)) for uid, base in entries)
 
 
-def _next_header(header: bytes, uidvalidity: int, next_uid: int) -> bytes:
+def next_header(header: bytes, uidvalidity: int, next_uid: int) -> bytes:
     """Return the first line with a new next UID; the guid and unknown fields stay."""
     words = header.split(b" ")
     kept = [word for word in words[1:] if word[:1] not in (b"V", b"N")] if words[0] == b"3" else []
     if not any(word.startswith(b"G") for word in kept):
         kept.append(b"G" + secrets.token_hex(16).encode())
     return b" ".join([b"3", b"V%d" % uidvalidity, b"N%d" % next_uid, *kept])
-
-
-def _sync_dir(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -81,6 +81,8 @@ async def _checked(session: Session, announced: Announced) -> _Head:
         raise No("[TOOBIG] The letter is too large")
     if announced.size == 0:
         raise No("[CANNOT] An empty letter")
+    if not announced.is_sync and announced.size <= _BLOCK_OCTETS:
+        return head  # it is on its way already, and looked at once when it is stored
     exists, room = await session.run(_place_for, session, head.name)
     if not exists:
         raise No("[TRYCREATE] There is no such folder")

@@ -70,7 +70,7 @@ class Reading:
         self._mailboxes = Mailboxes(
             rules=rules(fold_diacritics=config.imap.fold_diacritics), clock=edge.clock, host=config.server.hostname,
             executor=self._executor, quota=LimitedQuota(edge.quota, mail.limit),
-            settling=Settling(site.journal_dir, site.mail_root),
+            settling=Settling(site.journal_dir, site.mail_root), journal=edge.commit.place_now,
         )  # fmt: skip
         os.makedirs(site.index_dir, mode=0o700, exist_ok=True)
         offset = edge.clock.now().astimezone(ZoneInfo(config.clock.timezone)).utcoffset() or timedelta()

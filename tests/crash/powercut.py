@@ -61,6 +61,19 @@ class Disk:
         self.pending = []
         self.durable.update(self.current)
 
+    def rename_directory(self, old: str, new: str) -> None:
+        """Directories are durable; what lies below is on the disk or not as before."""
+
+        def moved(names: dict[tuple[str, str], Any]) -> dict[tuple[str, str], Any]:
+            return {
+                (new + path[len(old) :] if path == old or path.startswith(f"{old}/") else path, name): inode
+                for (path, name), inode in names.items()
+            }
+
+        self.names = moved(self.names)
+        for op in self.pending:
+            op.names = moved(op.names)
+
     def _depends(self, later: int, earlier: int) -> bool:
         return later > earlier and bool(self.pending[later].names.keys() & self.pending[earlier].names.keys())
 
@@ -203,7 +216,9 @@ class Recorder:
         self.on_call()
         self._real["rename"](src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
         old, new = self._key(src, src_dir_fd), self._key(dst, dst_dir_fd)
-        if old is not None and new is not None:
+        if old is not None and new is not None and os.path.isdir("/".join(new)):
+            self.disk.rename_directory("/".join(old), "/".join(new))
+        elif old is not None and new is not None:
             self.disk.pending.append(Op({old: None, new: os.lstat("/".join(new)).st_ino}, is_rename=True))
 
     def _written(self, fd: int) -> None:
@@ -257,6 +272,7 @@ def build(state: tuple[dict[tuple[str, str], int], dict[int, bytes]], old_root: 
     made: dict[int, str] = {}
     for (directory, name), inode in names.items():
         path = f"{root}{directory[len(old_root) :]}/{name}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # one that was renamed since
         if inode in made:
             os.link(made[inode], path)
             continue

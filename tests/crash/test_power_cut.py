@@ -1,5 +1,6 @@
 """Loss of power at any call, under any order in which a file system may write: after the replay each acknowledged
-letter is there exactly once for each recipient, none is partial, none is resurrected (contract 1).
+letter is there exactly once for each recipient, none is partial, none is resurrected (contract 1); and each UID that
+was told still is its letter's (contract 4), with the flags that came with it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from storage.box import Mailboxes
-from storage.box_types import DELETED, SEEN
+from storage.box_types import DELETED, FLAGGED, SEEN
 from storage.clock import SystemClock
 from storage.errors import Corrupt, NotFound
 from storage.journal import Journal, Placement
@@ -31,6 +32,7 @@ from storage.maildir import create_mailbox, folder_dir, folder_dirs
 from storage.settling import Settling
 from storage.spool import Spool
 from storage.spool_entry import QueueEntry, QueueRecipient, Target
+from storage.uidlist import UidList
 from tests.crash.powercut import Disk, Recorder, build
 from tests.unit.storage.box_support import RULES, Inline
 
@@ -53,9 +55,33 @@ class Expected:
     expunged: set[tuple[int, str]] = field(default_factory=set)
     queue: dict[str, set[int | None]] = field(default_factory=dict)
     """Entries of the spool: the attempts that may be on record; None: it may be gone."""
+    told: dict[tuple[str, str, int], int] = field(default_factory=dict)  # (mailbox, folder, UID) of a letter
+    highest: dict[tuple[str, str], int] = field(default_factory=dict)  # the last UID told of a folder
+    appended: set[tuple[str, str, int]] = field(default_factory=set)  # those of `told` that came flagged
 
     def copy(self) -> Expected:
-        return Expected(Counter(self.copies), dict(self.loose), set(self.expunged), dict(self.queue))
+        return Expected(
+            Counter(self.copies), dict(self.loose), set(self.expunged), dict(self.told), dict(self.highest),
+            set(self.appended), dict(self.queue),
+        )  # fmt: skip
+
+    def become(self, key: tuple[int, str], count: int) -> None:
+        """More copies than there were: those that went may still be where they were, beside them."""
+        more = count - self.copies[key]
+        if more > 0 and key in self.loose:
+            self.loose[key] |= {one + more for one in self.loose[key]}
+        if more > 0:
+            self.expunged.discard(key)
+        self.copies[key] = count
+
+    def tell(self, box: str, folder: str, uid: int, number: int) -> None:
+        self.told[box, folder, uid] = number
+        self.highest[box, folder] = max(uid, self.highest.get((box, folder), 0))
+
+    def forget(self, box: str, folder: str, uids: list[int]) -> None:
+        for uid in uids:
+            self.told.pop((box, folder, uid), None)
+            self.appended.discard((box, folder, uid))
 
 
 class PowerCut(RuleBasedStateMachine):
@@ -85,8 +111,15 @@ class PowerCut(RuleBasedStateMachine):
             self.journal = self.open_journal(self.root, "one")
         self.boxes = Mailboxes(
             rules=RULES, clock=SystemClock(), host="test", executor=Inline(),
-            settling=Settling(f"{self.root}/journal", f"{self.root}/mail"),
+            settling=Settling(f"{self.root}/journal", f"{self.root}/mail"), journal=self.place_now,
         )  # fmt: skip
+
+    def place_now(self, placement: Placement) -> bool:
+        """As `JournalLine.place_now`, without its threads."""
+        self.journal.write([placement])
+        if placement.error is not None:
+            raise placement.error
+        return bool(placement.name)
 
     def open_journal(self, root: str, boot: str) -> Journal:
         return Journal(
@@ -104,7 +137,10 @@ class PowerCut(RuleBasedStateMachine):
         if self.journal is not None and self.dice.random() < 0.08 and len(self.snapshots) < 8:
             expected = self.expected.copy()
             for key, counts in self.doing.items():
-                expected.loose[key] = expected.loose.get(key, set()) | counts
+                loose = expected.loose.get(key, set())
+                more = max(counts) - expected.copies[key]
+                expected.loose[key] = loose | {one + more for one in loose} | counts
+                expected.expunged -= {key} if more > 0 else set()
             self.snapshots.append((self.recorder.disk.snapshot(), expected))
 
     # -- what happens on a server
@@ -174,6 +210,41 @@ class PowerCut(RuleBasedStateMachine):
                 self.expected.queue[entry_id] = {None}
         self.done()
 
+    @rule(size=st.integers(60, 9000), box=st.sampled_from(BOXES), again=st.booleans(),
+          folder=st.sampled_from(["INBOX", "Sent", "Drafts"]))  # fmt: skip
+    def append(self, size: int, box: str, again: bool, folder: str) -> None:
+        """A client stores a letter; the same one twice, perhaps."""
+        mine = [octets for octets in self.bodies if octets.startswith(b"Subject: 0")]
+        octets = mine[-1] if again and mine else f"Subject: 0{next(self.serial)}\r\n\r\n".encode().ljust(size, b"y")
+        number = self.bodies.setdefault(octets, next(self.serial))
+        count = self.expected.copies[number, box]
+        self.doing = {(number, box): {count, count + 1}}
+        mailbox = self.boxes.mailbox(self.mailbox(box), f"{self.top}/index/{box}.db")
+        folder = folder if mailbox.exists(folder) else "Later"
+        with self.recorder.recording():
+            letter = Letter.from_octets([octets[:20], octets[20:]])
+            placed = mailbox.append(folder, letter, FLAGGED | SEEN, ())
+        self.expected.become((number, box), count + 1)
+        self.expected.tell(box, folder, placed.uids[0], number)
+        self.expected.appended.add((box, folder, placed.uids[0]))
+        self.done()
+
+    @rule(box=st.sampled_from(BOXES), old=st.sampled_from(["Drafts", "Later"]))
+    def rename(self, box: str, old: str) -> None:
+        """A folder gets another name, and back."""
+        new = "Later" if old == "Drafts" else "Drafts"
+        mailbox = self.boxes.mailbox(self.mailbox(box), f"{self.top}/index/{box}.db")
+        if not mailbox.exists(old) or mailbox.exists(new):
+            return
+        moved = {uid: n for (of, folder, uid), n in self.expected.told.items() if (of, folder) == (box, old)}
+        for uid, number in moved.items():  # while it happens they are here or there
+            self.expected.forget(box, old, [uid])
+        with self.recorder.recording():
+            mailbox.rename(old, new)
+        for uid, number in moved.items():
+            self.expected.tell(box, new, uid, number)
+        self.done()
+
     @rule()
     def checkpoint(self) -> None:
         with self.recorder.recording():
@@ -183,7 +254,12 @@ class PowerCut(RuleBasedStateMachine):
     @rule(place=st.integers(0, 99), which=st.integers(0, 5),
           what=st.sampled_from(["look", "flag", "expunge", "expunge", "move", "move", "copy"]))  # fmt: skip
     def imap(self, place: int, which: int, what: str) -> None:
-        held = [(box, folder) for box in BOXES for folder in ("INBOX", "Junk", "Archive") if self.holds(box, folder)]
+        held = [
+            (box, folder)
+            for box in BOXES
+            for folder in ("INBOX", "Junk", "Archive", "Sent", "Drafts", "Later")
+            if self.holds(box, folder)
+        ]
         if not held:
             return
         box, folder = held[place % len(held)]
@@ -192,6 +268,9 @@ class PowerCut(RuleBasedStateMachine):
             view = mailbox.open_view(folder)
             try:
                 count = len(view.columns)
+                uids = list(view.columns.uid)
+                for uid, octets in zip(uids, view.box.octets_of(view.columns.uid), strict=True):
+                    self.expected.tell(box, folder, uid, self.bodies[bytes(octets)])
                 rows = range(min(which, count - 1), min(which + 2, count))
                 if what != "look":
                     self.change(view, rows, what, box)
@@ -209,7 +288,10 @@ class PowerCut(RuleBasedStateMachine):
         target = "Trash" if view.box.name != "Trash" else "Archive"
         before = {(number, box): self.expected.copies[number, box] for number in numbers}
         step = {"flag": 0, "move": 0, "expunge": -1, "copy": 1}[what]
-        self.doing = {key: {count, count + step} for key, count in before.items()}
+        steps = {(number, box): step * times for number, times in Counter(numbers).items()}
+        self.doing = {key: _between(count, count + steps[key]) for key, count in before.items()}
+        if what in ("move", "expunge"):
+            self.expected.forget(box, view.box.name, [view.columns.uid[row] for row in rows])
         if what == "flag":
             view.store(rows, "+", SEEN)
         elif what == "expunge":
@@ -220,11 +302,11 @@ class PowerCut(RuleBasedStateMachine):
         else:
             view.copy(rows, target)
         for key, count in before.items():
-            self.expected.copies[key] = count + step
+            self.expected.become(key, count + steps[key])
             if what == "expunge":
                 # Its unlink is not synced, in the first form neither: it may still be where it was.
-                self.expected.loose[key] = self.expected.loose.get(key, set()) | {count, count - 1}
-                if count == 1:
+                self.expected.loose[key] = self.expected.loose.get(key, set()) | _between(count, count + steps[key])
+                if count + steps[key] == 0:
                     self.expected.expunged.add(key)
 
     @rule(box=st.sampled_from(BOXES), which=st.integers(0, 5), to=st.sampled_from(["cur", ".Junk/cur", ".Own/cur"]))
@@ -283,6 +365,7 @@ class PowerCut(RuleBasedStateMachine):
             assert after[key] in allowed, (key, after[key], allowed)
         if not power_cut:
             assert (before, queue_before) == (after, queue_after), "nothing was lost, so nothing is to be changed"
+        self.check_uids(root, expected)
         for key in expected.expunged:
             assert after[key] <= before[key], f"{key} is resurrected"
         self.open_journal(root, boot).close()
@@ -304,6 +387,27 @@ class PowerCut(RuleBasedStateMachine):
                 found[entry_id] = entry.recipients[0].state.get("attempts", 0)
             else:
                 found[entry_id] = -1
+        return found
+
+    def check_uids(self, root: str, expected: Expected) -> None:
+        for (box, folder), highest in expected.highest.items():
+            path = folder_dir(self.mailbox(box, root), folder)
+            uids = UidList(path)
+            if not os.path.isdir(path) or (news := uids.read()) is None:
+                assert not any(key[:2] == (box, folder) for key in expected.told), (box, folder)
+                continue
+            assert uids.known.next_uid > highest, (box, folder)
+            listed = dict(news.entries)
+            for (of, where, uid), number in expected.told.items():
+                if (of, where) == (box, folder):
+                    file = self.file_of(path, listed[uid])
+                    assert self.bodies[file.read_bytes()] == number
+                    assert (of, where, uid) not in expected.appended or "F" in file.name.partition(":2,")[2]
+
+    @staticmethod
+    def file_of(path: str, base: str) -> Path:
+        files = [file for sub in ("new", "cur") for file in Path(path).glob(f"{sub}/*")]
+        (found,) = [file for file in files if file.name.partition(":")[0] == base]
         return found
 
     def found(self, root: str) -> Counter[tuple[int | None, str]]:
@@ -328,6 +432,10 @@ class PowerCut(RuleBasedStateMachine):
             self.journal.close()
             self.recorder.close()
             shutil.rmtree(self.top, ignore_errors=True)
+
+
+def _between(one: int, other: int) -> set[int]:
+    return set(range(min(one, other), max(one, other) + 1))
 
 
 def _files(path: str, names: list[str]) -> list[str]:

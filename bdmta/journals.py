@@ -131,5 +131,5 @@ def _tell(done: Replayed, log: Any) -> None:
         log.warning(
             "journal replayed", letters=done.records, remade=done.remade, repaired=done.repaired,
             doubles_removed=done.doubles_removed, without_mailbox=done.without_mailbox, torn=done.torn,
-            unreadable=list(done.unreadable),
+            uid_lists_mended=done.lists_mended, unreadable=list(done.unreadable),
         )  # fmt: skip

@@ -1,5 +1,5 @@
-"""APPEND: a letter comes into a folder by a session, with its flags, its date and its UID; all of that is on disk when it
-is answered.
+"""APPEND: a letter comes into a folder by a session, with its flags, its date and its UID; all of that is on disk when
+it is answered.
 
 By the journal where there is one (storage.journal): the letter's line in the uidlist is written first, so that no
 process gives its UID to another; then its record is made durable, which vouches for the letter, its name and its line
@@ -64,7 +64,7 @@ class _Coming:
     def write(self) -> HeldFd:
         """Its octets, on the disk. Raises OSError."""
         if self._file is None:
-            self._file = self._letter.file(f"{self._box.path}/tmp")
+            self._file = self._letter.file(f"{self._box.path}/tmp")  # noqa: S108 - the Maildir's own
             self._set_date(self._file)
             os.fsync(self._file.fd)
         return self._file
@@ -99,7 +99,10 @@ class _Coming:
         """List it."""
         assert self._lister is not None
         self._set_date(file)
-        uid, uidvalidity = self._lister(name)
+        try:
+            uid, uidvalidity = self._lister(name)
+        except FileNotFoundError:
+            raise NotFound(f"{self._box.name} is gone") from None
         assert self._internaldate_s is not None
         return Listed(self._info, uid, uidvalidity, int(self._internaldate_s))
 

@@ -37,7 +37,7 @@ def boot_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What else was promised of a letter that came by APPEND: its flags as `info` behind its name, its UID, its date."""
+    """What else was promised of a letter that came by APPEND: flags (`info`, behind its name), UID and date."""
 
     info: str
     uid: int

@@ -198,7 +198,9 @@ class UidList:
         try:
             if os.fstat(fd).st_size > self.known.offset:  # a line torn by a crash: never told to anyone, so cut it off
                 os.ftruncate(fd, self.known.offset)
-            os.pwrite(fd, octets, self.known.offset)
+            done = os.pwrite(fd, octets, self.known.offset)
+            while done < len(octets):
+                done += os.pwrite(fd, octets[done:], self.known.offset + done)
             if synced:
                 os.fdatasync(fd)
         finally:

@@ -36,6 +36,7 @@ def faults(shim: Path, *arguments: str) -> tuple[int, str]:
         ("queue hand-over", 5),
         ("APPEND", 41),
         ("delivery by the journal", 9),
+        ("APPEND by the journal", 61),
         ("MOVE of young letters", 59),
         ("EXPUNGE of a young letter", 29),
         ("backup", 29),

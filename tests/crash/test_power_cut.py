@@ -449,3 +449,17 @@ def test_whatever_was_not_synced_is_brought_back() -> None:
             max_examples=EXAMPLES, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_letters_of_a_folder_that_is_renamed_keep_their_uids(seed: int) -> None:
+    machine = PowerCut()
+    try:
+        machine.begin(seed)
+        for size in (100, 700, 5000):
+            machine.append(size, "a", False, "Drafts")
+        machine.rename("a", "Drafts")
+        for _ in range(5):
+            machine.power_cut()
+    finally:
+        machine.teardown()

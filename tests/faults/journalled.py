@@ -129,4 +129,42 @@ class YoungExpunge(Young):
         return ["old 2 is lost"] if "delivered" in said and not counts["old 2"] else []
 
 
-JOURNALLED: tuple[Operation, ...] = (JournalDelivery(), YoungMove(), YoungExpunge())
+class JournalAppend(InBox):
+    """IMAP APPEND to Sent by the journal, twice: the first letter makes the folder's list of UIDs by itself."""
+
+    name = "APPEND by the journal"
+
+    def prepare(self, root: Path) -> None:
+        super().prepare(root)
+        (root / "journal").mkdir(exist_ok=True)
+
+    def run(self, root: Path, say: Say) -> None:
+        journal = journal_of(root)
+
+        def place_now(placement: Placement) -> bool:
+            journal.write([placement])
+            if placement.error is not None:
+                raise placement.error
+            return bool(placement.name)
+
+        world = self.world(root)
+        boxes = world.process()
+        boxes._journal = place_now
+        mailbox = boxes.mailbox(world.path, world.index)
+        for text in ("new 1", "new 2", "new 3"):
+            placed = mailbox.append("Sent", letter_of(text))
+            say(f"{placed.uids[0]}={text}")
+        world.close()
+
+    def recover(self, root: Path) -> None:
+        replayed(root)
+
+    def lost(self, counts: Counter[str], seen: dict[str, dict[int, str]], said: list[str]) -> list[str]:
+        complaints = [f"old {n} is lost" for n in (1, 2) if not counts[f"old {n}"]]
+        for uid, _, text in (told.partition("=") for told in said):
+            if seen["Sent"].get(int(uid)) != text:
+                complaints.append(f"{text} is lost, or its UID is another's")
+        return complaints
+
+
+JOURNALLED: tuple[Operation, ...] = (JournalDelivery(), JournalAppend(), YoungMove(), YoungExpunge())

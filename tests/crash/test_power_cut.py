@@ -61,8 +61,8 @@ class Expected:
 
     def copy(self) -> Expected:
         return Expected(
-            Counter(self.copies), dict(self.loose), set(self.expunged), dict(self.told), dict(self.highest),
-            set(self.appended), dict(self.queue),
+            Counter(self.copies), dict(self.loose), set(self.expunged), dict(self.queue), dict(self.told),
+            dict(self.highest), set(self.appended),
         )  # fmt: skip
 
     def become(self, key: tuple[int, str], count: int) -> None:

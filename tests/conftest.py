@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import structlog
 from hypothesis import settings
 
 from tests.site import SiteUnderTest
@@ -11,6 +12,13 @@ from tests.site import SiteUnderTest
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("by-hand", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "by-hand")
+
+
+@pytest.fixture(autouse=True)
+def log_of_its_own():
+    """What one test sets up of the log writes to a stderr that is closed when it ends."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

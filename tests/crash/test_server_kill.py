@@ -201,7 +201,8 @@ def _check(site: SiteUnderTest, acknowledged: list[str], seed: int) -> None:
     assert stray == []
     waiting = queued(site)
     assert [n for n in acknowledged if waiting[n] != Letter(n).outside] == [], f"seed {seed}: queue"
-    # What a killed courier was about to rename is swept when it is an hour old.
+    # What a killed process was about to rename, or to remove after its entry, is swept when it is an hour old.
     kept = [path for path in (site.folder / "queue").iterdir() if not path.name.startswith(".")]
-    assert {path.suffix for path in kept} <= {".env", ".msg"}
+    assert {path.suffix for path in kept} <= {".env", ".msg", ".at", ".done"}
+    assert [path for path in kept if path.name.startswith("x-") and path.suffix == ".env"] == []
     assert os.listdir(site.folder / "mail" / ".incoming") == []

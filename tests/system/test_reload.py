@@ -55,7 +55,8 @@ def reload(site, says="reloaded"):
     before = len(path.read_text())
 
     def news():
-        return [line for line in path.read_text()[before:].splitlines() if "what=" in line]
+        told = path.read_text()[before:].splitlines()
+        return [line for line in told if "what=" in line and "process=edge" in line]  # the office tells of the pages
 
     site.signal(signal.SIGHUP)
     site.wait_for(lambda: len(news()) >= 4)

@@ -58,6 +58,7 @@ class Quota:
         self._executor = executor
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._summing: set[str] = set()
+        self._again: set[str] = set()  # something came that the sum under way may have passed already
         self._lock = threading.Lock()
 
     def usage(self, mailbox: str) -> Usage:
@@ -167,6 +168,7 @@ class Quota:
             return
         with self._lock:
             if mailbox in self._summing:
+                self._again.add(mailbox)
                 return
             self._summing.add(mailbox)
         self._executor.submit(self._recalculate_quietly, mailbox, limit)
@@ -179,6 +181,10 @@ class Quota:
         finally:
             with self._lock:
                 self._summing.discard(mailbox)
+                is_wanted = mailbox in self._again
+                self._again.discard(mailbox)
+            if is_wanted:
+                self._sum(mailbox, limit)
 
     def _read(self, mailbox: str) -> Sizes | None:
         """What the file says, or None when it must be summed anew."""

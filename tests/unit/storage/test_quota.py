@@ -10,7 +10,7 @@ import pytest
 from bdmta.testing.clock import FakeClock
 from storage.errors import NotFound
 from storage.maildir import create_mailbox
-from storage.maildirsize import Usage, parse_sizes
+from storage.maildirsize import Usage, parse_sizes, sum_letters
 from storage.quota import LateQuota, Limit, Quota
 
 LIMIT = Limit(1000, 10)
@@ -201,3 +201,24 @@ def test_a_members_mailbox_without_plenty_of_room_is_looked_at_with_every_letter
     full = (limit.octets, limit.letters)
     Path(box, "maildirsize").write_bytes(b"%dS,%dC\n%d %d\n" % (*full, *full))
     assert not quota.fits_member(box, limit, 1000)
+
+
+def test_what_comes_while_a_sum_is_under_way_is_counted(box: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sum may have passed the letter's folder already, and the letter finds no file to be appended to."""
+    with ThreadPoolExecutor(1) as executor:
+        quota = Quota(FakeClock(), executor)
+        came: list[int] = []
+
+        def summed(mailbox: str) -> Usage:
+            found = sum_letters(mailbox)
+            if not came:
+                came.append(5)
+                put(box, 5)
+                quota.add(box, 5, 1, LIMIT)
+            return found
+
+        monkeypatch.setattr("storage.quota.sum_letters", summed)
+        assert quota.fits(box, LIMIT, 5)
+        for _ in range(3):
+            executor.submit(int).result()
+    assert came and sizes(box) == "1000S,10C\n5 1\n"

@@ -10,10 +10,11 @@ from bdmta.outage.notice import FOR_OPERATORS
 from bdmta.outage.wording import compose_for_operators, compose_notice
 from storage.errors import Conflict, NotFound, StoreError
 from storage.expand import has_letter
-from storage.files import open_unnamed, write_all
+from storage.files import fsync_dir, open_unnamed, write_all
 from storage.ledger import Ledger
 from storage.letter import Letter
 from storage.maildir import mailbox_dir
+from storage.quota import LateQuota
 from storage.spool import QueueEntry, QueueRecipient, Spool
 
 _PRIORITY = 1
@@ -99,6 +100,8 @@ class Operators:
             file.link(f"{folder}/new/{name},S={len(octets)},W={len(octets)}")
         except FileExistsError:
             return
+        fsync_dir(f"{folder}/new")
+        LateQuota(self._means.clock).add(folder, len(octets), 1)
 
     def settle(self, job: Job) -> None:
         """Nothing is kept."""

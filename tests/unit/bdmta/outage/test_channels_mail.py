@@ -12,6 +12,8 @@ from bdmta.outage.channels.contacts import Contacts, Operators
 from bdmta.outage.channels.edges import IMAP, SMTP, Edges
 from bdmta.outage.channels.letter import Letters
 from bdmta.outage.published import OutageWatch, for_edges, publish
+from storage.maildir import mailbox_dir
+from storage.quota import Quota
 from storage.spool import Spool
 
 
@@ -176,7 +178,10 @@ def test_operators_hear_of_drafts_and_of_what_is_late_once(place, telling):
     assert tell(Operators(here.means)) == []
     here.clock.advance(1800)
     here.book.advance(Rules(), is_well=True)
+    box, quota = mailbox_dir(here.means.site.mail_root, "minhnv@binhduong.gov.vn"), Quota(here.clock)
+    quota.recalculate(box)
     assert tell(Operators(here.means)) == ["done"]
+    assert quota.usage(box).letters == 1
     from bdmta.outage.jobs import Job
 
     notice = here.book.get(here.notice.id)

@@ -60,9 +60,9 @@ class NameServer(asyncio.DatagramProtocol):
 async def serving(reply: Reply) -> AsyncIterator[NameServer]:
     server = NameServer(reply)
     loop = asyncio.get_running_loop()
-    transport, _ = await loop.create_datagram_endpoint(lambda: server, local_addr=("127.0.0.1", 0))
-    server.port = transport.get_extra_info("sockname")[1]
-    tcp = await asyncio.start_server(server.stream, "127.0.0.1", server.port)
+    tcp = await asyncio.start_server(server.stream, "127.0.0.1", 0)  # first: most ports in use here are of TCP
+    server.port = tcp.sockets[0].getsockname()[1]
+    transport, _ = await loop.create_datagram_endpoint(lambda: server, local_addr=("127.0.0.1", server.port))
     try:
         yield server
     finally:

@@ -202,4 +202,5 @@ def _words_of(what: str, asked: argparse.Namespace) -> list[str]:
     return [*port, *rounds, *(["--warm"] if what == "imap" and (asked.warm or IS_QUICK) else [])]
 
 
-main()
+if __name__ == "__main__":
+    main()

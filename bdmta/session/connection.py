@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_admits", "_can_write", "_entered", "_is_ending", "_is_paused", "_loop", "_out", "_out_octets", "_server",
-        "_slice_at", "_transport", "_waiter", "_worker", "_write_waiter",
+        "_slice_at", "_transport", "_waiter", "_wakes", "_worker", "_write_waiter",
         "deadline", "has_tls", "remote_ip",
     )  # fmt: skip
 
@@ -58,6 +58,7 @@ class Connection(asyncio.Protocol):
         self._out_octets = 0
         self._worker: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._wakes = 0
         self._write_waiter: asyncio.Future[None] | None = None
         self._can_write = True
         self._is_paused = False
@@ -291,9 +292,12 @@ class Connection(asyncio.Protocol):
             raise Gone
 
     async def more(self, timeout_s: float) -> None:
-        """Wait for octets. Raises Gone."""
+        """Wait for octets. Raises Gone. May return without any: look, and call again."""
+        before = self._wakes
         await self.flush()
         self.resume_reading()
+        if self._wakes != before:  # they came while what was queued left: nobody will wake us for them
+            return
         self.deadline = self._loop.time() + timeout_s
         try:
             await self.woken()
@@ -312,6 +316,7 @@ class Connection(asyncio.Protocol):
 
     def wake(self) -> None:
         """Something came, or happened."""
+        self._wakes += 1
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

@@ -49,15 +49,20 @@ class Entering:
         if not self._has_letter:
             file.link(f"{self._path}.msg")
             self._has_letter = True
-        envelope = open_unnamed(self._directory)
-        write_all(envelope.fd, [self.envelope])
-        envelope.link(f"{self._path}.env")
+        aside = f"{self._directory}/.{self.id}.tmp"
+        fd = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            write_all(fd, [self.envelope])
+        finally:
+            os.close(fd)
+        os.rename(aside, f"{self._path}.env")
 
     def take_back(self) -> None:
         """Remove the letter's name, if it was given; the envelope's comes last, and is never given in vain."""
-        if self._has_letter:
+        names = (f"{self._directory}/.{self.id}.tmp", f"{self._path}.msg") if self._has_letter else ()
+        for name in names:
             with suppress(OSError):
-                os.unlink(f"{self._path}.msg")
+                os.unlink(name)
 
 
 def tag_of_entry(entry: QueueEntry) -> str:

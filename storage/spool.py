@@ -15,11 +15,10 @@ import itertools
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from storage.clock import Clock
 from storage.errors import Conflict, Corrupt, Invalid, Locked, NotFound
-from storage.files import HeldFd, fsync_dir, open_unnamed, store_error, sync_file_system, write_all
+from storage.files import HeldFd, fsync_dir, store_error, sync_file_system, write_all
 from storage.letter import Letter
 from storage.spool_entry import Kind, QueueEntry, QueueRecipient, Target, parse_entry, render_entry
 
@@ -126,18 +125,20 @@ class Spool:
         Raises Conflict, Invalid, OSError, and nothing is left then.
         """
         path = self.path(entry.id)
-        envelope = open_unnamed(self.directory)
-        write_all(envelope.fd, [render_entry(entry)])
-        os.fsync(envelope.fd)
-        fcntl.flock(envelope.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        temporary, envelope = self._replacement(entry)
         try:
-            message.link(f"{path}.msg")
-        except FileExistsError as error:
-            raise Conflict(f"the spool has an entry {entry.id} already") from error
-        try:
-            envelope.link(f"{path}.env")
-        except OSError:
-            os.unlink(f"{path}.msg")
+            os.fsync(envelope.fd)
+            try:
+                message.link(f"{path}.msg")
+            except FileExistsError as error:
+                raise Conflict(f"the spool has an entry {entry.id} already") from error
+            try:
+                os.rename(temporary, f"{path}.env")  # who waits for new entries hears of renames alone
+            except OSError:
+                os.unlink(f"{path}.msg")
+                raise
+        except BaseException:
+            os.unlink(temporary)
             raise
         return EntryLock(entry.id, envelope)
 
@@ -212,10 +213,10 @@ class Spool:
             raise store_error(error, f"cannot update entries in {self.directory}") from error
 
     def _replacement(self, entry: QueueEntry) -> tuple[str, HeldFd]:
-        """A new envelope beside the old one, written and locked, not synced."""
+        """An envelope under another name, written and locked, not synced."""
         temporary = f"{self.directory}/.{entry.id}.{os.getpid()}.{next(_serial)}.tmp"
         held = HeldFd(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        write_all(held.fd, [render_entry(replace(entry, letter=None))])
+        write_all(held.fd, [render_entry(entry)])
         fcntl.flock(held.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return temporary, held
 

@@ -40,10 +40,14 @@ class LeavingSigner:
         letter, domains = work
         return self._signer.sign_now(letter.octets(), domains)
 
+    def signs(self, entry: QueueEntry) -> bool:
+        """Not what came from outside and is sent on: our signature would turn a forged From of ours into a true one."""
+        return entry.direction != Direction.INBOUND
+
     async def sign(self, letter: Leaving, entry: QueueEntry) -> bytes:
         """The fields to put on top; b"" for a letter that is not ours, or that cannot be signed (the log has why)."""
-        if entry.direction == Direction.INBOUND:
-            return b""  # forwarded: our signature would turn a forged From of ours into a true one
+        if not self.signs(entry):
+            return b""
         try:
             work = (letter, self._signer.domains())
             if letter.size_octets <= _SMALL_OCTETS:  # RSA takes half a millisecond: many in one hop

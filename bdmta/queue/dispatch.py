@@ -33,6 +33,8 @@ _LOCKED_AGAIN_S = (0.004, 0.02, 0.1, 0.5, 2.0)
 _STORE_AGAIN_S = 60.0
 _LOOK_S = 60.0
 _MAX_REMEMBERED = 100_000
+_FRESH_S = 3.0
+_INLINE_OCTETS = 65_536
 LOCAL = ""
 """The destination of what is not for another system."""
 
@@ -83,6 +85,9 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
         self._is_stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_moving = False
+        self._fresh: dict[str, float] = {}
 
     def __len__(self) -> int:
         """Entries known."""
@@ -90,6 +95,7 @@ class Dispatcher:
 
     def start(self) -> None:
         """Begin to send what is known, and what will be."""
+        self._loop = asyncio.get_running_loop()
         self._tasks.start(self._clockwork(), "queue clock")
 
     async def stop(self, grace_s: float = 10.0) -> None:
@@ -121,11 +127,19 @@ class Dispatcher:
         if entry.id in self._held:
             return  # ours; it is learnt when it is given back
         known = self._waits(entry)
-        if self._clock.time() - float(entry.more.get("retry_at") or 0) < _LOOK_S:
+        now = self._clock.time()
+        if now - float(entry.more.get("retry_at") or 0) < _LOOK_S:
             for destination, _ in known:
                 self._revive(destination)
+        if entry.size_octets <= _INLINE_OCTETS and now - entry.received_at < _FRESH_S:
+            if len(self._fresh) > _MAX_REMEMBERED:
+                self._fresh.clear()
+            self._fresh[entry.id] = now
         self._book.set(entry.id, known, entry.priority)
-        self._wake.set()
+        if any(at <= now for _, at in known):
+            self._move_soon()
+        else:
+            self._wake.set()
 
     def is_working_on(self, entry_id: str) -> bool:
         """The entry is locked by us, and what is known of it here is newer than what the spool has."""
@@ -172,6 +186,17 @@ class Dispatcher:
                     await self._wake.wait()
             except TimeoutError:
                 continue
+
+    def _move_soon(self) -> None:
+        """In this turn of the loop, once for all that are heard of in it; before the start: when it comes."""
+        if self._loop is not None and not self._is_moving:
+            self._is_moving = True
+            self._loop.call_soon(self._move_now)
+
+    def _move_now(self) -> None:
+        self._is_moving = False
+        if not self._is_stopping:
+            self._move_due()
 
     def _move_due(self) -> None:
         touched: dict[str, Destination] = {}
@@ -253,7 +278,7 @@ class Dispatcher:
     async def _serve(self, destination: Destination, due: Due, link: Link | None) -> Link | None:
         """One letter for this destination; the connection, while it is of use."""
         try:
-            held = await self._held.take(due.id)
+            held = self._take_here(due.id) or await self._held.take(due.id)
         except Locked:
             self._again(due, self._locked_again_s(due.id))
             return link
@@ -277,6 +302,13 @@ class Dispatcher:
         finally:
             held.serving.discard(destination.key)
             self._give_back(held)
+
+    def _take_here(self, entry_id: str) -> Held | None:
+        """A small entry that was written a moment ago lies in memory: a hop into a thread would cost more than it."""
+        heard_at = self._fresh.pop(entry_id, None)
+        if heard_at is None or self._clock.time() - heard_at > _FRESH_S or entry_id in self._held:
+            return None
+        return self._held.take_here(entry_id)
 
     def _give_back(self, held: Held) -> None:
         """Unlock the entry if nobody else here has it, and learn when it is to be tried again."""

@@ -26,6 +26,9 @@ _SYNC_EVERY_S = 0.25  # while a sync runs, every removal waits for the journal
 class Signer(Protocol):
     """Our DKIM signature."""
 
+    def signs(self, entry: QueueEntry) -> bool:
+        """Whether `sign` need be asked."""
+
     async def sign(self, letter: Outgoing, entry: QueueEntry) -> bytes:
         """The fields to put on top; b"" when this letter is not signed. Whatever fails inside is its to log."""
 
@@ -116,6 +119,14 @@ class HeldEntries:
         opened.add_done_callback(_unlock)
         return True
 
+    def take_here(self, entry_id: str) -> Held:
+        """As `take`, at once, of a small entry that has just been written and that nobody here has. Raises likewise."""
+        held = Held(*self._open_sync(entry_id), self._destination_of)
+        opened = self._held[entry_id] = asyncio.get_running_loop().create_future()
+        opened.set_result(held)
+        self._users[entry_id] = 1
+        return held
+
     async def _open(self, entry_id: str) -> Held:
         entry, lock, letter, outgoing = await self._opening(entry_id)
         return Held(entry, lock, letter, outgoing, self._destination_of)
@@ -136,6 +147,8 @@ class HeldEntries:
     async def outgoing(self, held: Held, takes_8bit: bool) -> Outgoing:
         """The letter, signed, fit for a host that takes 8-bit letters, or does not; made once for each."""
         key = not takes_8bit and held.prepared.has_8bit
+        if not key and (self._signer is None or not self._signer.signs(held.entry)):
+            return held.prepared
         if key not in held.outgoing:
             held.outgoing[key] = asyncio.ensure_future(self._made(held, key))
         return await asyncio.shield(held.outgoing[key])

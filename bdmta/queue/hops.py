@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ipaddress
 import os
 import random
@@ -193,10 +194,8 @@ class NextHops:
     async def addresses(self, exchanger: Exchanger) -> list[str] | Outcome:
         """The addresses of a host, IPv6 and IPv4 as configured, IPv6 first; or why there is none."""
         host = exchanger.host
-        try:
-            return [str(ipaddress.ip_address(host))]
-        except ValueError:
-            pass
+        if literal := _literal_address(host):
+            return [literal]
         if host == "localhost":
             return ["127.0.0.1"]  # RFC 6761 §6.3: never asked of anyone
         asked = [self._resolver.aaaa(host) if v == 6 else self._resolver.a(host) for v in self._versions]
@@ -211,6 +210,15 @@ class NextHops:
         if any(isinstance(answer, TempFail) for answer in answers):
             return deferred("4.4.3", f"the address of {host} cannot be found out now")
         return failed("5.4.4", f"the mail exchanger {host} has no address")
+
+
+@functools.lru_cache(maxsize=4096)
+def _literal_address(host: str) -> str:
+    """The address that `host` is; "": it is a name."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return ""
 
 
 def matches(host: str, pattern: str) -> bool:

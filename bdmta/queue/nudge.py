@@ -1,4 +1,8 @@
-"""Hear of new, changed and removed entries of the spool as they happen, by inotify."""
+"""Hear of new and changed entries of the spool as they happen, by inotify.
+
+Of renames alone: an envelope gets its name by one, always, and letters, removals and files on their way wake nobody.
+What somebody else removes is found missing when its time comes, or by the courier's next round.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +12,24 @@ import os
 import struct
 from collections.abc import Callable
 
-_MOVED_TO, _CREATE, _DELETE, _OVERFLOW = 0x80, 0x100, 0x200, 0x4000
+_MOVED_TO, _OVERFLOW = 0x80, 0x4000
 _HEAD = struct.Struct("iIII")
 
 
 class Nudge:
-    """Calls `on_entry(id)` for each `.env` that appears or is replaced, `on_gone(id)` for each that goes, and
-    `on_overflow()` when some were missed.
+    """Calls `on_entry(id)` for each `.env` that appears or is replaced, and `on_overflow()` when some were missed.
 
     Where inotify cannot be had, nothing is called, and the courier's own rounds find what is new.
     """
 
-    def __init__(
-        self, folder: str, on_entry: Callable[[str], None], on_gone: Callable[[str], None],
-        on_overflow: Callable[[], None],
-    ) -> None:  # fmt: skip
+    def __init__(self, folder: str, on_entry: Callable[[str], None], on_overflow: Callable[[], None]) -> None:
         self._on_entry = on_entry
-        self._on_gone = on_gone
         self._on_overflow = on_overflow
         libc = ctypes.CDLL(None, use_errno=True)
         self._fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             return
-        if libc.inotify_add_watch(self._fd, os.fsencode(folder), _MOVED_TO | _CREATE | _DELETE) < 0:
+        if libc.inotify_add_watch(self._fd, os.fsencode(folder), _MOVED_TO) < 0:
             self.close()
             return
         asyncio.get_running_loop().add_reader(self._fd, self._drain)
@@ -46,7 +45,7 @@ class Nudge:
         except (BlockingIOError, InterruptedError):
             return
         at = 0
-        is_there: dict[str, bool] = {}
+        found: dict[str, None] = {}
         while at < len(octets):
             _, mask, _, length = _HEAD.unpack_from(octets, at)
             at += _HEAD.size
@@ -55,9 +54,9 @@ class Nudge:
             name = os.fsdecode(octets[at : at + length].rstrip(b"\0"))
             at += length
             if name.endswith(".env") and name[0] != "." and not name.startswith("x-"):
-                is_there[name[:-4]] = not mask & _DELETE
-        for entry_id, is_left in is_there.items():
-            (self._on_entry if is_left else self._on_gone)(entry_id)
+                found[name[:-4]] = None
+        for entry_id in found:
+            self._on_entry(entry_id)
 
     def close(self) -> None:
         """Hear no more."""

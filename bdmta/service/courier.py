@@ -142,7 +142,7 @@ class Courier:
     async def start(self) -> None:
         """Begin: what is new at once, what was left behind as it is read."""
         self.dispatcher.start()
-        self._nudge = Nudge(self._site.queue_dir, self._hear, self.dispatcher.forget, self._look_through)
+        self._nudge = Nudge(self._site.queue_dir, self._hear, self._look_through)
         if not self._nudge.works:
             self._log.warning("no inotify: new letters leave at the next round", every_s=_EVERY_S)
         self._tasks.start(self._rounds(), "courier")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from bdmta.site import Site
 
@@ -16,11 +17,18 @@ _FILE_MAX_OCTETS = 1 << 20
 
 def write_figures(site: Site, name: str, figures: Mapping[str, tuple[str, float]]) -> str:
     """Replace `metrics/<name>.prom` by these gauges (name: sentence, value); its path. Raises OSError."""
-    from prometheus_client import CollectorRegistry, Gauge, write_to_textfile  # 0.1 s, which few commands need
+    from prometheus_client import CollectorRegistry, Gauge  # 0.1 s, which few commands need
 
     registry = CollectorRegistry()
     for gauge, (sentence, value) in figures.items():
         Gauge(gauge, sentence, registry=registry).set(value)
+    return write_registry(site, name, registry)
+
+
+def write_registry(site: Site, name: str, registry: Any) -> str:
+    """Replace `metrics/<name>.prom` by what a `CollectorRegistry` has; its path. Raises OSError."""
+    from prometheus_client import write_to_textfile
+
     folder = _folder(site)
     os.makedirs(folder, mode=0o755, exist_ok=True)
     path = os.path.join(folder, name + _SUFFIX)

@@ -104,15 +104,16 @@ def publish(
 
 
 def _wish(site: Site, kind: str) -> Any:
+    from bdmta.config.credentials import read_credentials
     from bdmta.directory.addressbook_publish import Wish
-    from bdmta.directory.addressbook_targets import Access, read_logins
+    from bdmta.directory.addressbook_targets import Access
 
     settings = site.config.addressbook
     return Wish(
         kind=kind, targets=settings.targets if kind == "public" else settings.internal_targets,
         formats=settings.formats, search_url=_search_url(site) if kind == "public" else "",
         state_dir=site.addressbook_dir,
-        access=Access(read_logins(settings.credentials), settings.ca_file, settings.timeout_s),
+        access=Access(read_credentials(settings.credentials, "addressbook"), settings.ca_file, settings.timeout_s),
     )  # fmt: skip
 
 

@@ -17,7 +17,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import quote, urlsplit
 
-from bdmta.errors import ConfigError
 from storage.files import write_durable
 
 _LAST = ("changes.json", "manifest.json")
@@ -38,22 +37,6 @@ class Access:
     logins: Mapping[str, tuple[str, str]]
     ca_file: str
     timeout_s: float
-
-
-def read_logins(path: str) -> dict[str, tuple[str, str]]:
-    """The file of `[addressbook] credentials`: host, user, password in a line. ConfigError names what is wrong."""
-    if not path:
-        return {}
-    try:
-        if os.stat(path).st_mode & 0o077:
-            raise ConfigError(f"{path}: others may read the passwords in it; chmod 600 {path}")
-        with open(path, encoding="utf-8") as file:
-            lines = [line.split(None, 2) for line in file if line.strip() and not line.startswith("#")]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the logins of [addressbook] cannot be read ({error})") from error
-    if any(len(words) != 3 for words in lines):
-        raise ConfigError(f"{path}: a line has host, user and password, with blanks between")
-    return {host.lower(): (user, password.rstrip("\n")) for host, user, password in lines}
 
 
 def send(

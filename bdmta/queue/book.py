@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 Waits = tuple[tuple[str, float], ...]
@@ -61,6 +61,16 @@ class Book:
         self._waits.pop(entry_id, None)
         if len(self._heap) > 1000 and not self._waits:
             self._heap.clear()
+
+    def counts(self, destinations: Collection[str]) -> dict[str, int]:
+        """How many letters wait for each of `destinations`."""
+        found = dict.fromkeys(destinations, 0)
+        if found:
+            for waits in self._waits.values():
+                for name, _ in waits:
+                    if name in found:
+                        found[name] += 1
+        return found
 
     def due(self, now: float) -> Iterator[Due]:
         """What has become due by `now`; each wait once."""

@@ -17,6 +17,7 @@ from bdmta.clock import Clock
 from bdmta.queue.book import Book, Due
 from bdmta.queue.carrier import Carried, Carrier
 from bdmta.queue.destination import Destination
+from bdmta.queue.figures import QueueFigures
 from bdmta.queue.held import Held, HeldEntries, Signer
 from bdmta.queue.ledger import attempt_fact
 from bdmta.queue.link import Link
@@ -61,6 +62,7 @@ class Dispatcher:
         self, spool: Spool, carrier: Carrier, reporter: Reporter, facts: Any, clock: Clock, executor: Executor,
         log: Any, *, schedule: Schedule, bounds: Bounds, signer: Signer | None = None,
         answer: Answerer | None = None, chance: random.Random | None = None, journal_dir: str = "",
+        figures: QueueFigures | None = None,
     ) -> None:  # fmt: skip
         self._spool = spool
         self._carrier = carrier
@@ -87,6 +89,8 @@ class Dispatcher:
         self._is_stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_moving = False
+        self._figures = figures or QueueFigures()
+        self._kept: dict[str, str] = {}  # entries that are never due: held, or unreadable
         self._fresh: dict[str, float] = {}
 
     def __len__(self) -> int:
@@ -126,6 +130,12 @@ class Dispatcher:
         """An entry as the spool has it now."""
         if entry.id in self._held:
             return  # ours; it is learnt when it is given back
+        if entry.id not in self._book:
+            self._figures.came(entry.id, entry.received_at)
+        if is_held(entry):
+            self._kept[entry.id] = "held"
+        else:
+            self._kept.pop(entry.id, None)
         known = self._waits(entry)
         now = self._clock.time()
         if now - float(entry.more.get("retry_at") or 0) < _LOOK_S:
@@ -147,11 +157,26 @@ class Dispatcher:
 
     def set_aside(self, entry_id: str) -> None:
         """An entry that cannot be read: known, so that nobody reads it again and again, and never sent."""
+        self._kept[entry_id] = "unreadable"
         self._book.set(entry_id, ())
 
     def forget(self, entry_id: str) -> None:
         """An entry that is no longer in the spool."""
+        self._kept.pop(entry_id, None)
         self._book.drop(entry_id)
+
+    def take_figures(self) -> None:
+        """Bring the figures up to now."""
+        now = self._clock.time()
+        down = [key for key, destination in self._destinations.items() if key and destination.down_until > now]
+        states = {
+            "sending": len(self._held),
+            "due": sum(destination.ready_count for destination in self._destinations.values()),
+            "held": sum(why == "held" for why in self._kept.values()),
+            "unreadable": sum(why == "unreadable" for why in self._kept.values()),
+        }
+        states["waiting"] = max(0, len(self._book) - sum(states.values()))
+        self._figures.take(now, states, self.known(), self._book.counts(down))
 
     def known(self) -> set[str]:
         """The ids of all entries known."""
@@ -397,6 +422,8 @@ class Dispatcher:
             changed.append((position, new))
             facts.append(attempt_fact(held.entry, new, outcome, now))
         held.change(changed)
+        for fact in facts:
+            self._figures.attempt(fact["event"], now - held.entry.received_at)
         try:
             self._facts.write(facts)
         except OSError as error:
@@ -425,6 +452,8 @@ class Dispatcher:
                 await self._held.write(held)
                 await self._report(held.entry, [(report, recipient) for _, report, recipient in due])
                 held.change([(p, told(held.entry.recipients[p], report)) for p, report, _ in due])
+                for _, report, _ in due:
+                    self._figures.reported(str(report))
             if not is_done(held.entry):
                 await self._held.write(held)
             elif not held.is_removed:

@@ -95,6 +95,9 @@ class HeldEntries:
     def __contains__(self, entry_id: str) -> bool:
         return entry_id in self._held
 
+    def __len__(self) -> int:
+        return len(self._held)
+
     async def _off_loop(self, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import ipaddress
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Protocol
 
+from bdmta.config.credentials import Login, read_credentials
 from bdmta.config.schema import Transport
 from bdmta.config.values import split_route
 from bdmta.dns import Answer, Missing, Mx, Resolver, TempFail
@@ -28,14 +28,6 @@ class Tls(IntEnum):
     MAY = 0
     ENCRYPT = 1
     VERIFY = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Name and password for a smart host."""
-
-    user: str
-    password: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,25 +66,9 @@ class StsPolicies(Protocol):
         """The patterns of an enforced policy; None when there is none to obey."""
 
 
-def read_credentials(path: str) -> dict[str, Login]:
-    """The logins by host. Raises ConfigError: the file is missing, readable by others, or has a line of other form."""
-    if not path:
-        return {}
-    try:
-        if os.stat(path).st_mode & 0o077:
-            raise ConfigError(f"{path}: others may read the passwords in it; chmod 600 {path}")
-        with open(path, encoding="utf-8") as file:
-            lines = [line.split(None, 2) for line in file if line.strip() and not line.startswith("#")]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the logins of [transport] cannot be read ({error})") from error
-    if any(len(words) != 3 for words in lines):
-        raise ConfigError(f"{path}: a line has host, user and password, with blanks between")
-    return {host.lower(): Login(user, password.rstrip("\n")) for host, user, password in lines}
-
-
 def read_routes(transport: Transport) -> dict[str, Route]:
     """The routes by pattern. Raises ConfigError for a login that is wanted and not there."""
-    logins = read_credentials(transport.credentials)
+    logins = read_credentials(transport.credentials, "transport")
     routes = {}
     for line in transport.routes:
         pattern, host, port, options = split_route(line)

@@ -19,8 +19,9 @@ from typing import Any
 import aiosmtplib
 from aiosmtplib.errors import SMTPException, SMTPResponseException
 
+from bdmta.config.credentials import Login
 from bdmta.queue.conversation import Broken, Conversation, Reply
-from bdmta.queue.hops import Login, Tls
+from bdmta.queue.hops import Tls
 from bdmta.queue.outcome import Outcome, Result, by_reply, clean, deferred, failed
 
 _SERVICE_GONE = 421

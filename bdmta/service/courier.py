@@ -17,10 +17,12 @@ from bdmta.dns import Resolver
 from bdmta.errors import BdmtaError
 from bdmta.mailauth.leaving import LeavingSigner
 from bdmta.mailauth.sign import Signer
+from bdmta.metrics import write_registry
 from bdmta.queue.absence import Absences
 from bdmta.queue.carrier import Carrier
 from bdmta.queue.dispatch import Bounds, Dispatcher
 from bdmta.queue.dsn import Reporting
+from bdmta.queue.figures import QueueFigures
 from bdmta.queue.hops import NextHops
 from bdmta.queue.link import LinkSettings
 from bdmta.queue.local import LocalCopies
@@ -68,6 +70,7 @@ class Courier:
         )  # fmt: skip
         offset = clock.now().astimezone(ZoneInfo(config.clock.timezone)).utcoffset() or timedelta()
         self._offset_s = int(offset.total_seconds())
+        self._figures = QueueFigures()
         self.dispatcher = self._dispatcher()
         self._nudge: Nudge | None = None
 
@@ -105,7 +108,7 @@ class Courier:
             bounds=Bounds(
                 queue.connections, queue.destination_connections, queue.connection_letters, float(queue.idle_s)
             ),
-            signer=self._signer(), answer=absences.answer, journal_dir=self._site.journal_dir,
+            signer=self._signer(), answer=absences.answer, journal_dir=self._site.journal_dir, figures=self._figures,
         )  # fmt: skip
 
     def _signer(self) -> LeavingSigner | None:
@@ -155,10 +158,19 @@ class Courier:
                 await self._off_loop(self.spool.sweep)
             except (StoreError, OSError):
                 self._log.error("round failed, another follows", exc_info=True)
+            await self._write_figures()
             try:
                 await asyncio.wait_for(self._stopping.wait(), _EVERY_S)
             except TimeoutError:
                 continue
+
+    async def _write_figures(self) -> None:
+        """`metrics/queue.prom`, for /metrics."""
+        try:
+            self.dispatcher.take_figures()
+            await self._off_loop(write_registry, self._site, "queue", self._figures.registry)
+        except OSError as error:
+            self._log.error("figures not written", reason=str(error))
 
     async def look(self) -> None:
         """Compare what is known with what is in the spool: read what is new, forget what is gone."""

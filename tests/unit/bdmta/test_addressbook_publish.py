@@ -17,12 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from bdmta.config.credentials import read_credentials
 from bdmta.directory import addressbook_site
 from bdmta.directory.addressbook_files import json_file
 from bdmta.directory.addressbook_publish import Wish, differences, publish, standing
 from bdmta.directory.addressbook_search import lines_of, search
 from bdmta.directory.addressbook_site import files_of
-from bdmta.directory.addressbook_targets import Access, read_logins
+from bdmta.directory.addressbook_targets import Access
 from bdmta.errors import ConfigError
 
 D = "binhduong.gov.vn"
@@ -199,7 +200,7 @@ def test_http_put_brings_what_changed_and_the_manifest_last(wish: Wish, portal: 
     logins.write_text("127.0.0.1 danhba mat khau\n")
     logins.chmod(0o600)
     target = f"http://127.0.0.1:{portal.server_port}/danh-ba/"
-    wish = replace(wish, targets=(target,), access=Access(read_logins(str(logins)), "", 20))
+    wish = replace(wish, targets=(target,), access=Access(read_credentials(str(logins), "addressbook"), "", 20))
     (told,) = publish(wish, book("Lê Thị An", "Bùi Văn Ân"))
     assert told["done"], told
     check_manifest(portal.folder)
@@ -233,7 +234,7 @@ def test_a_password_is_not_sent_in_the_clear(wish: Wish, tmp_path: Path):
     (tmp_path / "logins").write_text("x y z\n")
     (tmp_path / "logins").chmod(0o644)
     with pytest.raises(ConfigError, match="chmod 600"):
-        read_logins(str(tmp_path / "logins"))
+        read_credentials(str(tmp_path / "logins"), "addressbook")
 
 
 def test_a_large_book_has_a_page_a_letter_and_an_agency(monkeypatch: pytest.MonkeyPatch):

@@ -6,6 +6,7 @@ It hears of new entries by inotify, and looks through the spool now and then, in
 from __future__ import annotations
 
 import asyncio
+import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -173,7 +174,11 @@ class Courier:
             self._log.error("figures not written", reason=str(error))
 
     async def look(self) -> None:
-        """Compare what is known with what is in the spool: read what is new, forget what is gone."""
+        """Compare what is known with what is in the spool: read what is new, forget what is gone.
+
+        What is heard of while the spool is listed is in no list, and a listing may miss what is renamed meanwhile.
+        """
+        known_before = self.dispatcher.known()
         ids = await self._off_loop(self.spool.list)
         known = self.dispatcher.known()
         fresh = [entry_id for entry_id in ids if entry_id not in known]
@@ -183,8 +188,11 @@ class Courier:
                 for entry in entries:
                     self.dispatcher.learn(entry)
                 await asyncio.sleep(0)
-        for entry_id in known.difference(ids):
+        for entry_id in await self._off_loop(self._gone, known_before.difference(ids)):
             self.dispatcher.forget(entry_id)
+
+    def _gone(self, ids: set[str]) -> list[str]:
+        return [entry_id for entry_id in ids if not os.path.exists(f"{self.spool.path(entry_id)}.env")]
 
     def _load(self, ids: list[str]) -> list[Any]:
         found = []

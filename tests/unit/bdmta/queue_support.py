@@ -9,6 +9,7 @@ from typing import Any
 from bdmta.config.schema import Transport
 from bdmta.queue.carrier import Carrier
 from bdmta.queue.dispatch import Bounds, Dispatcher
+from bdmta.queue.figures import QueueFigures
 from bdmta.queue.hops import NextHops
 from bdmta.queue.link import LinkSettings
 from bdmta.queue.outcome import Outcome, Result
@@ -80,9 +81,11 @@ class QueueUnderTest:
         )
         self.carrier = Carrier(hops, settings, self.local, rewriter or AsItIs())
         self.schedule = schedule or Schedule()
+        self.figures = QueueFigures()
         self.dispatcher = Dispatcher(
             self.spool, self.carrier, self._report, self, self.clock, self.executor, self.log,
             schedule=self.schedule, bounds=bounds or Bounds(idle_s=0.2), signer=signer, chance=random.Random(1),
+            figures=self.figures,
         )  # fmt: skip
 
     def write(self, facts) -> None:

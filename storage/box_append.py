@@ -1,10 +1,10 @@
 """APPEND: a letter comes into a folder by a session, with its flags, its date and its UID; all of that is on disk when
 it is answered.
 
-By the journal where there is one (storage.journal): the letter's line in the uidlist is written first, so that no
-process gives its UID to another; then its record is made durable, which vouches for the letter, its name and its line
-alike (one sync); then it gets its name. Or, in the first form, each is synced by itself: the file, before it has a
-name; the uidlist; the directory, in which a file system with one journal finds nothing to do any more.
+By the journal where there is one (storage.journal): its record is made durable, which vouches for the letter, its name
+and its UID alike (one sync); then it gets its name, and its line in the uidlist. Or, in the first form, each is synced
+by itself: the file, before it has a name; the uidlist; the directory, in which a file system with one journal finds
+nothing to do any more.
 """
 
 from __future__ import annotations
@@ -96,24 +96,22 @@ class _Coming:
     # -- what the journal asks (storage.journal.Way)
 
     def claim(self, file: HeldFd, name: str) -> Listed:
-        """List it."""
+        """It gets the next UID, for the folder is locked."""
         assert self._lister is not None
         self._set_date(file)
-        try:
-            uid, uidvalidity = self._lister(name)
-        except FileNotFoundError:
-            raise NotFound(f"{self._box.name} is gone") from None
         assert self._internaldate_s is not None
-        return Listed(self._info, uid, uidvalidity, int(self._internaldate_s))
+        return Listed(self._info, self._lister.uid, self._lister.uidvalidity, int(self._internaldate_s))
 
     def give(self, file: HeldFd, name: str) -> None:
-        """Name it."""
+        """Name it, then list it: others take no lock to read the list, and a line tells them that the file is there."""
+        assert self._lister is not None
         path = f"{self._box.cur}/{name}{self._info}"
         try:
             file.link(path)
+            self._path = path
+            self._lister.list(name)
         except FileNotFoundError:
             raise NotFound(f"{self._box.name} is gone") from None
-        self._path = path
 
     def take_back(self) -> None:
         """Remove the name."""

@@ -49,8 +49,12 @@ class Put(NamedTuple):
     internaldate: int
 
 
-Lister = Callable[[str], tuple[int, int]]
-"""Gives a base name its UID at once; returns that and the UIDVALIDITY."""
+class Lister(NamedTuple):
+    """The UID that comes next, under this UIDVALIDITY, and what gives it to a base name once its file is there."""
+
+    uid: int
+    uidvalidity: int
+    list: Callable[[str], None]
 
 
 class Sync:
@@ -205,21 +209,20 @@ class Sync:
         """Let `put` bring files into cur/ (it returns them in order) and give them UIDs, all under the lock; return
         those.
 
-        What `put` lists itself, by the function it is given, has its UID before it has its name, but no line on the
-        disk yet; with None that cannot be done.
+        What `put` lists itself has no line on the disk yet; with None that cannot be done.
         """
         names = Names()
         placed: list[Put] = []
         added: list[tuple[int, str]] = []
 
-        def lister(base: str) -> tuple[int, int]:
+        def list_one(base: str) -> None:
             added.append((self.uidlist.list_unsynced(base), base))
-            return added[-1][0], self.uidlist.known.uidvalidity
 
         def inside(news: News, next_uid: int) -> list[str]:
             self._note(state, news)
             if self._lacks_listed(state, names):
                 self._read_again(state, names)
+            lister = Lister(self.uidlist.known.next_uid, self.uidlist.known.uidvalidity, list_one)
             placed.extend(put(lister if self.uidlist.can_append else None))
             return [] if added else [one.base for one in placed]
 

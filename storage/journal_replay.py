@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from storage.box_info import arrival_order
 from storage.errors import Corrupt, StoreError
 from storage.files import HeldFd, fsync_dir, open_unnamed, store_error, sync_file_system, write_all
 from storage.journal_segment import Found, Record, boot_id, read_found, read_records
@@ -215,7 +216,8 @@ class _Restore:
         if record.listed is not None:
             for place in places:
                 path = folder_dir(absolute(place, self._mail_root), folder)
-                self._told.setdefault((path, record.listed.uidvalidity), {})[record.listed.uid] = record.name
+                told = self._told.setdefault((path, record.listed.uidvalidity), {})
+                told[record.listed.uid] = max(told.get(record.listed.uid, ""), record.name, key=arrival_order)
                 if is_doubtful:
                     self._doubtful.add(path)
 

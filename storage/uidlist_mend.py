@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 
+from storage.box_info import arrival_order
 from storage.files import fsync_dir
 from storage.uidlist import FILE_NAME, next_header, parse_header, parse_lines
 from storage.uidlist_lock import uidlist_lock
@@ -35,7 +36,7 @@ def mend_uidlist(
         if parsed is not None and parsed[0] != uidvalidity:
             return False
         lines, is_whole = _lines(rest)
-        missing = {uid: base for uid, base in listed.items() if uid not in lines or lines[uid][1] != base}
+        missing = {uid: base for uid, base in listed.items() if uid not in lines or _is_later(base, lines[uid][1])}
         if parsed is not None and is_whole and not missing and not is_doubtful:
             return False
         lines.update((uid, (b"%d :%b" % (uid, os.fsencode(base)), base)) for uid, base in missing.items())
@@ -43,6 +44,13 @@ def mend_uidlist(
         head = next_header(header if parsed is not None else b"3", uidvalidity, next_uid)
         _write(folder, b"\n".join([head, *(lines[uid][0] for uid in sorted(lines)), b""]))
     return True
+
+
+def _is_later(base: str, other: str) -> bool:
+    """Of two letters with one UID the later one was told: a process that was killed before it listed the first, told
+    nobody.
+    """
+    return arrival_order(base) > arrival_order(other)
 
 
 def _read(path: str) -> bytes:

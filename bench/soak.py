@@ -51,8 +51,8 @@ _CORPUS = Path(__file__).parents[1] / "tests" / "corpus" / "letters"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
     parser.add_argument("minutes", type=float)
-    parser.add_argument("--rate", type=float, default=15.0, help="letters a second")
-    parser.add_argument("--boxes", type=int, default=50)
+    parser.add_argument("--rate", type=float, default=6.0, help="letters a second")
+    parser.add_argument("--boxes", type=int, default=25)
     parser.add_argument("--readers", default="thunderbird=6,outlook=4,pop3=2")
     parser.add_argument("--base-port", type=int, default=28000)
     parser.add_argument("--seed", type=int, default=1)

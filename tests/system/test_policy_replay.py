@@ -20,7 +20,7 @@ def test_letters_that_came_before_a_rule_are_reported_without_content(own_site):
     (row,) = site.json("policy", "replay", "--since", "2026-01-01")
     assert (row["verdict"], row["policy"]) == ("reject", "attachments")
     assert sorted(row["mailboxes"]) == [f"khaintm@{DOMAIN}", f"minhnv@{DOMAIN}"]
-    assert row["reference"].encode() in site.letters("minhnv")[0]
+    assert any(row["reference"].encode() in one for one in site.letters("minhnv"))  # of one second, in either order
     assert "hidden" not in site.run("policy", "replay", "--since", "2026-01-01").stdout
     assert site.json("policy", "replay", "--since", "2999-01-01") == []
     assert site.run("policy", "replay", "--since", "soon", check=False).returncode == 2

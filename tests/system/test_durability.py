@@ -147,10 +147,12 @@ def test_what_waits_for_outside_is_synced_too(traced, tmp_path):
             assert wire.data(letter(author=here("minhnv"))).code == 250
     lines = trace.lines()
     message = first(lines, r"^linkat\(.*/queue.*\.msg.*= 0")
-    envelope = first(lines, r"^linkat\(.*/queue.*\.env.*= 0", message)
+    envelope = first(lines, r"^rename\(.*/queue/\..*\.tmp.*/queue/.*\.env.*= 0", message)
     directory = first(lines, r"^fsync\(\d+<[^>]*/queue>\) *= 0", envelope)
     syncs = [
-        n for n, line in enumerate(lines) if re.match(r"(fdatasync|fsync)\(\d+<[^>]*(#\d+|\.incoming|deleted)", line)
+        n
+        for n, line in enumerate(lines)
+        if re.match(r"(fdatasync|fsync)\(\d+<[^>]*(#\d+|\.incoming|deleted|\.tmp)", line)
     ]
     assert len([n for n in syncs if n < envelope]) >= 2
     # TLS hides the replies' texts: the first is the 354.

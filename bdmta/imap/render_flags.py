@@ -19,12 +19,16 @@ def flag_texts(view: View, rows: Sequence[int]) -> list[bytes]:
     picked = (
         flags[rows.start : rows.stop] if isinstance(rows, range) and rows.step == 1 else [flags[row] for row in rows]
     )
-    known = {mask: _flags(mask, keywords) for mask in set(picked)}
-    texts = [known[mask] for mask in picked]
+    texts = _flag_texts(picked, 0, keywords)
     for run in view.recent_rows:
-        for place in range(bisect_left(rows, run.start), bisect_left(rows, run.stop)):
-            texts[place] = _flags(picked[place] | RECENT, keywords)
+        start, stop = bisect_left(rows, run.start), bisect_left(rows, run.stop)
+        texts[start:stop] = _flag_texts(picked[start:stop], RECENT, keywords)
     return texts
+
+
+def _flag_texts(masks: Sequence[int], more: int, keywords: tuple[str, ...]) -> list[bytes]:
+    known = {mask: _flags(mask | more, keywords) for mask in set(masks)}
+    return [known[mask] for mask in masks]
 
 
 def _flags(mask: int, keywords: tuple[str, ...]) -> bytes:

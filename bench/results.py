@@ -1,4 +1,7 @@
-"""bench/RESULTS.md: one section for each kind of measurement, replaced when it is measured again."""
+"""bench/RESULTS.md: one section for each kind of measurement, replaced when it is measured again.
+
+What people write about a measurement stands at the end of its section under `### Remarks` and stays.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,12 @@ import sys
 from bench.extent import FOLDER, IS_QUICK
 
 RESULTS = FOLDER / "RESULTS.md"
+ORDER = (
+    "smtp", "latency", "group", "memory", "send", "queue", "imap", "pop3", "idle", "soak", "policy", "mailauth", "charset",
+    "outage", "backup", "directory", "address book", "growth",
+)  # fmt: skip
+"""Of the sections; others come last, as they came. Two of them, charset and directory, are written by hand."""
+_REMARKS = "\n### Remarks\n"
 _VERSIONS = {
     "Postfix": ["postconf", "-dh", "mail_version"], "Dovecot": ["dovecot", "--version"],
     "opendkim": ["opendkim", "-V"],
@@ -37,11 +46,24 @@ def version(peer: str) -> str:
 
 
 def write(section: str, text: str, *peers: str, command: str = "") -> None:
-    """Put the section in place of the one before. `command`: what measures it again, if not `scripts/bench SECTION`."""
+    """Put the section in place of the one before, whose remarks stay. The file is the old one or the new one, whole.
+
+    `command`: what measures it again, if not `scripts/bench SECTION`.
+    """
     told = ", ".join([machine(), *map(version, peers)])
-    old = RESULTS.read_text() if RESULTS.exists() else "# Measured\n"
-    parts = {part.split("\n", 1)[0]: part for part in old.split("\n## ")[1:]}
     given = (command or f"scripts/bench {section}") + (" --quick" if IS_QUICK else "")
-    parts[section] = f"{section}\n\n_{told}; `{given}`._\n\n{text}\n"
+    old = RESULTS.read_text() if RESULTS.exists() else ""
     FOLDER.mkdir(exist_ok=True)
-    RESULTS.write_text("# Measured\n" + "".join(f"\n## {part.rstrip()}\n" for part in parts.values()))
+    aside = RESULTS.with_suffix(".new")
+    aside.write_text(replaced(old, section, f"_{told}; `{given}`._\n\n{text}"))
+    aside.replace(RESULTS)
+
+
+def replaced(old: str, section: str, text: str) -> str:
+    """The whole file with `text` as that section, above what stands there from `### Remarks` on; all in ORDER."""
+    parts = {part.split("\n", 1)[0]: part.rstrip() for part in f"\n{old}".split("\n## ")[1:]}
+    _, mark, remarks = parts.get(section, "").partition(_REMARKS)
+    parts[section] = f"{section}\n\n{text.rstrip()}" + (f"\n{mark}{remarks}" if mark else "")
+    places = {name: place for place, name in enumerate(ORDER)}
+    names = sorted(parts, key=lambda name: places.get(name, len(places)))
+    return "# Measured\n" + "".join(f"\n## {parts[name]}\n" for name in names)

@@ -6,10 +6,8 @@ import argparse
 import os
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,9 +25,10 @@ from bench import (
     results,
     send,
     smtp,
+    whole,
 )
 from bench.bars import Bar, bar_chart
-from bench.extent import FOLDER, IS_QUICK
+from bench.extent import FOLDER
 from bench.lmtp import PostfixLmtp
 from bench.memory import growth as memory_growth
 from bench.peers import Bdmta, Peer, Postfix
@@ -45,8 +44,10 @@ _OTHERS: dict[str, Callable[[list[str]], None]] = {
     "growth": growth.main,
 }
 """Those that read their own words."""
-PARTS = (*_DELIVERING, *_READING, "policy", "addressbook", "backup", *_OTHERS)
-"""In the order of `all`."""
+PARTS = (
+    *_DELIVERING, "send", *_READING, "policy", "addressbook", "mailauth", "outage", "queue", "growth", "backup",
+)  # fmt: skip
+"""In the order of `all`; backup is last, since it deletes 100,000 files."""
 
 
 def say(text: str) -> None:
@@ -56,7 +57,8 @@ def say(text: str) -> None:
 def main() -> None:
     what = sys.argv[1] if len(sys.argv) > 1 else ""
     if what == "all":
-        return everything(sys.argv[2:])
+        return whole.everything(sys.argv[2:], PARTS, say)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # the servers are stopped then too
     if what in _OTHERS:
         return _OTHERS[what](sys.argv[2:])
     parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
@@ -68,7 +70,6 @@ def main() -> None:
     )
     parser.add_argument("--warm", action="store_true", help="imap: without the cold rows, which take minutes")
     asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))  # the servers are stopped then too
     if asked.what == "policy":
         return write("policy", policy.run(say))
     if asked.what == "addressbook":
@@ -168,38 +169,6 @@ def write(section: str, text: str, *peers: str, command: str = "") -> None:
     """Print it, and put it into RESULTS.md in place of the one before."""
     say(text)
     results.write(section, text, *peers, command=command)
-
-
-def everything(words: list[str]) -> None:
-    """Each measurement in a process of its own, one after the other; what fails is named at the end."""
-    parser = argparse.ArgumentParser(prog="scripts/bench all", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=1 if IS_QUICK else 5)
-    parser.add_argument("--port", type=int, default=21025)
-    parser.add_argument("--warm", action="store_true", help="imap: without the cold rows, which take minutes")
-    parser.add_argument("--only", default="", help="these parts, comma-separated")
-    asked = parser.parse_args(words)
-    unknown = set(filter(None, asked.only.split(","))) - set(PARTS)
-    if unknown:
-        raise SystemExit(f"no such part: {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
-    failed, began = [], time.monotonic()
-    for what in asked.only.split(",") if asked.only else PARTS:
-        start = time.monotonic()
-        say(f"--- {what}")
-        if subprocess.run([sys.executable, "-m", "bench", what, *_words_of(what, asked)]).returncode:
-            failed.append(what)
-        say(f"--- {what}: {'FAILED' if what in failed else 'done'} in {time.monotonic() - start:.0f} s")
-    say(f"--- all: {(time.monotonic() - began) / 60:.1f} minutes; results in {results.RESULTS}")
-    if failed:
-        raise SystemExit(f"failed: {', '.join(failed)}")
-
-
-def _words_of(what: str, asked: argparse.Namespace) -> list[str]:
-    port, rounds = ["--port", str(asked.port)], ["--rounds", str(asked.rounds)]
-    if what in ("policy", "addressbook", "queue", "mailauth"):
-        return []
-    if what in ("memory", "idle", "backup", "outage"):
-        return port
-    return [*port, *rounds, *(["--warm"] if what == "imap" and (asked.warm or IS_QUICK) else [])]
 
 
 if __name__ == "__main__":

@@ -21,13 +21,14 @@ from bdmta.mailauth.sign import Signer
 from bdmta.metrics import write_registry
 from bdmta.queue.absence import Absences
 from bdmta.queue.carrier import Carrier
-from bdmta.queue.dispatch import Bounds, Dispatcher
+from bdmta.queue.dispatch import Dispatcher
 from bdmta.queue.dsn import Reporting
 from bdmta.queue.figures import QueueFigures
 from bdmta.queue.hops import NextHops
 from bdmta.queue.link import LinkSettings
 from bdmta.queue.local import LocalCopies
 from bdmta.queue.nudge import Nudge
+from bdmta.queue.places import Bounds
 from bdmta.queue.reports import Postman, Reports
 from bdmta.queue.schedule import Schedule
 from bdmta.queue.srs import SenderRewriting, make_srs_key

@@ -8,11 +8,12 @@ from typing import Any
 
 from bdmta.config.schema import Transport
 from bdmta.queue.carrier import Carrier
-from bdmta.queue.dispatch import Bounds, Dispatcher
+from bdmta.queue.dispatch import Dispatcher
 from bdmta.queue.figures import QueueFigures
 from bdmta.queue.hops import NextHops
 from bdmta.queue.link import LinkSettings
 from bdmta.queue.outcome import Outcome, Result
+from bdmta.queue.places import Bounds
 from bdmta.queue.schedule import Schedule
 from bdmta.testing.clock import FakeClock
 from bdmta.testing.resolver import FakeResolver
@@ -83,7 +84,7 @@ class QueueUnderTest:
         self.schedule = schedule or Schedule()
         self.figures = QueueFigures()
         self.dispatcher = Dispatcher(
-            self.spool, self.carrier, self._report, self, self.clock, self.executor, self.log,
+            self.spool, self.carrier, lambda entry, due: self._report(entry, due), self, self.clock, self.executor, self.log,
             schedule=self.schedule, bounds=bounds or Bounds(idle_s=0.2), signer=signer, chance=random.Random(1),
             figures=self.figures,
         )  # fmt: skip

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bdmta.dns import TempFail
 from bdmta.queue.book import Book
-from bdmta.queue.dispatch import Bounds
+from bdmta.queue.places import Bounds
 from bdmta.queue.schedule import Schedule
 from bdmta.testing.sink import Sink
 from storage.errors import Locked
@@ -148,7 +148,7 @@ def test_a_report_that_a_kill_prevented_is_made_by_the_next_process(tmp_path):
                 async def killed(entry, due):
                     raise asyncio.CancelledError
 
-                queue.dispatcher._report = killed
+                queue._report = killed
                 entry = queue.put("no@there.example")
                 await sink.wait_for(lambda: any(c.startswith("RCPT") for c in sink.commands))
                 while "state" not in queue.state(entry):

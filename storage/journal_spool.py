@@ -18,6 +18,7 @@ from storage.letter import Letter
 from storage.settling import SPOOL, note
 from storage.spool import Spool
 from storage.spool_entry import QueueEntry, parse_entry, render_entry
+from storage.spool_file import EntryFile
 
 TAG = "journal"
 """The further key of an entry that holds the tag of the epoch that its record is in."""
@@ -27,40 +28,38 @@ class Entering:
     """An entry on its way into the spool. Nothing here is synced: the record is. Raises OSError, Conflict."""
 
     def __init__(self, spool: Spool, entry: QueueEntry, tag: str) -> None:
-        self._directory = spool.directory
         self._path = spool.path(entry.id)
-        self._has_letter = False
+        self._aside = f"{spool.directory}/.{entry.id}.tmp"
+        self._made: list[str] = []
         self.id = entry.id
         self.envelope = render_entry(replace(entry, more={**entry.more, TAG: tag}))
 
     def open(self, letter: Letter) -> HeldFd:
-        """The letter's file, under its name at once: without its envelope it is no entry."""
-        try:
-            fd = os.open(f"{self._path}.msg", os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        except FileExistsError as error:
-            raise Conflict(f"the spool has an entry {self.id} already") from error
-        self._has_letter = True
-        held = HeldFd(fd)
-        letter.write_to(fd)
+        """The whole entry in one file, the letter below its envelope: nobody else has this letter."""
+        if os.path.lexists(f"{self._path}.env"):
+            raise Conflict(f"the spool has an entry {self.id} already")
+        return self._write(Letter([self.envelope, *letter.pieces]))
+
+    def _write(self, octets: Letter) -> HeldFd:
+        held = HeldFd(os.open(self._aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        self._made.append(self._aside)
+        octets.write_to(held.fd)
         return held
 
     def give(self, file: HeldFd) -> None:
-        """The entry exists from here on; its record must be durable."""
-        if not self._has_letter:
-            file.link(f"{self._path}.msg")
-            self._has_letter = True
-        aside = f"{self._directory}/.{self.id}.tmp"
-        fd = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        try:
-            write_all(fd, [self.envelope])
-        finally:
-            os.close(fd)
-        os.rename(aside, f"{self._path}.env")
+        """The entry exists from here on; its record must be durable. `file`: the letter's, or what `open` gave."""
+        if not self._made:
+            try:
+                file.link(f"{self._path}.msg")
+            except FileExistsError as error:
+                raise Conflict(f"the spool has an entry {self.id} already") from error
+            self._made.append(f"{self._path}.msg")
+            self._write(Letter([self.envelope]))
+        os.rename(self._aside, f"{self._path}.env")
 
     def take_back(self) -> None:
-        """Remove the letter's name, if it was given; the envelope's comes last, and is never given in vain."""
-        names = (f"{self._directory}/.{self.id}.tmp", f"{self._path}.msg") if self._has_letter else ()
-        for name in names:
+        """Remove what was named; the envelope's name comes last, and is never given in vain."""
+        for name in self._made:
             with suppress(OSError):
                 os.unlink(name)
 
@@ -97,40 +96,63 @@ class SpoolRestore:
         entry = parse_entry(recorded, "a record of the journal")
         if (SPOOL, entry.id) in settled:
             return
-        is_whole = self._is_whole(entry.id)
         path = self._spool.path(entry.id)
-        is_kept = not is_doubtful and holds(f"{path}.msg", octets)
-        if not is_kept:  # before the envelope, with which the entry exists
-            self._write(entry.id, ".msg", octets)
-        if not is_whole:
-            self._write(entry.id, ".env", recorded)
+        known = self._known(path, entry.id)
+        if known is None:
+            self._write(f"{path}.env", recorded + octets)
             self.remade += 1
-        elif not is_kept:
-            self.repaired += 1
-            if is_doubtful:
-                self._rewrite(entry.id)
+        elif known.has_letter:
+            self._mend_file(path, entry.id, recorded + octets, is_doubtful=is_doubtful)
+        else:
+            at = known.entry(entry.id, path).letter_at_octets
+            self._mend_letter(path, entry.id, recorded[:at] + octets, at, is_doubtful=is_doubtful)
 
-    def _is_whole(self, entry_id: str) -> bool:
+    def _known(self, path: str, entry_id: str) -> EntryFile | None:
+        """The `.env` with an envelope that is whole."""
         try:
-            self._spool.load(entry_id)
-        except (NotFound, Corrupt):
-            return False
-        return True
+            fd = os.open(f"{path}.env", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            found = EntryFile.read(fd)
+            found.entry(entry_id, path)
+        except (Corrupt, OSError):
+            return None
+        finally:
+            os.close(fd)
+        return found
 
-    def _rewrite(self, entry_id: str) -> None:
-        """The envelope as it is now in a new file; one that is being worked on is replaced or removed by who does."""
-        with suppress(Locked, NotFound, Corrupt), self._spool.lock(entry_id) as lock:
-            self._spool.update(self._spool.load_locked(lock), lock)
+    def _mend_file(self, path: str, entry_id: str, whole: bytes, *, is_doubtful: bool) -> None:
+        """Letter and envelope in one file. Who works on it removes it, or changes it, and then keeps our `.msg`."""
+        if not is_doubtful and holds(f"{path}.env", whole):
+            return
+        self.repaired += 1
+        with suppress(NotFound):
+            try:
+                with self._spool.lock(entry_id):
+                    self._write(f"{path}.env", whole)
+            except Locked:
+                self._write(f"{path}.msg", whole)
 
-    def _write(self, entry_id: str, suffix: str, octets: bytes) -> None:
-        aside = f"{self._spool.directory}/.{entry_id}{suffix}.replayed.tmp"
+    def _mend_letter(self, path: str, entry_id: str, file: bytes, start: int, *, is_doubtful: bool) -> None:
+        """The letter's own file, in which it begins at `start`; the envelope is the record's or newer."""
+        if not is_doubtful and holds(f"{path}.msg", file, start):
+            return
+        self._write(f"{path}.msg", file)
+        self.repaired += 1
+        if is_doubtful:  # the envelope too, as it is now
+            with suppress(Locked, NotFound, Corrupt), self._spool.lock(entry_id) as lock:
+                self._spool.update(self._spool.load_locked(lock), lock)
+
+    def _write(self, path: str, octets: bytes) -> None:
+        aside = f"{self._spool.directory}/.{os.path.basename(path)}.replayed.tmp"
         with suppress(FileNotFoundError):
             os.unlink(aside)
         file = open_unnamed(self._spool.directory)
         write_all(file.fd, [octets])
         os.fsync(file.fd)
         file.link(aside)
-        os.rename(aside, self._spool.path(entry_id) + suffix)
+        os.rename(aside, path)
 
     def sync(self) -> None:
         """Make the names durable. Raises OSError."""
@@ -138,14 +160,15 @@ class SpoolRestore:
             fsync_dir(self._spool.directory)
 
 
-def holds(path: str, octets: bytes) -> bool:
-    """The file has just these octets."""
+def holds(path: str, octets: bytes, start: int = 0) -> bool:
+    """The file has just these octets; before `start` it may have others."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
-        return os.fstat(fd).st_size == len(octets) and os.read(fd, len(octets) + 1) == octets
+        wanted = octets[start:]
+        return os.fstat(fd).st_size == len(octets) and os.pread(fd, len(wanted) + 1, start) == wanted
     except OSError:
         return False  # a block that cannot be read: written anew
     finally:

@@ -48,10 +48,10 @@ class Letter:
         return cls(pieces)
 
     @classmethod
-    def from_file(cls, path: str) -> Letter:
-        """The letter in file `path`, which may be unlinked meanwhile. Raises OSError."""
+    def from_file(cls, path: str, start: int = 0) -> Letter:
+        """The letter in file `path`, from `start` on; it may be unlinked meanwhile. Raises OSError."""
         held = HeldFd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
-        return cls([Span(held, 0, os.fstat(held.fd).st_size)])
+        return cls([Span(held, start, max(start, os.fstat(held.fd).st_size))])
 
     @classmethod
     def from_span(cls, file: HeldFd, prefix: bytes, spans: Sequence[tuple[int, int]], *, file_octets: int) -> Letter:

@@ -1,8 +1,9 @@
-"""Letters that wait for something, durable and readable with ls and cat: `<id>.msg`, `<id>.env`.
+"""Letters that wait for something, durable and readable with ls and cat: `<id>.env`, and `<id>.msg` or all in one.
 
 An entry exists when its `.env` does: that is named last. A `.msg` alone was never acknowledged, or is what a removal
-left, and an `.env` alone is what a loss of power may leave of an entry that was never acknowledged; `sweep` takes them
-away. The `.msg` may be one inode with letters in mailboxes: it is never written to.
+left, and an envelope without its letter is what a loss of power may leave of an entry that was never acknowledged;
+`sweep` takes them away. The `.msg` may be one inode with letters in mailboxes: it is never written to.
+A letter that comes below its envelope (`storage.spool_file`) keeps that file as its `.msg` when the envelope changes.
 Locks are flock(2) on the `.env`: a process that dies lets go. Ids of kind "expand" start with `x-`.
 """
 
@@ -14,19 +15,21 @@ import functools
 import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from storage.clock import Clock
-from storage.errors import Conflict, Corrupt, Invalid, Locked, NotFound
+from storage.errors import Conflict, Invalid, Locked, NotFound
 from storage.files import HeldFd, fsync_dir, store_error, sync_file_system, write_all
 from storage.letter import Letter
-from storage.spool_entry import Kind, QueueEntry, QueueRecipient, Target, parse_entry, render_entry
+from storage.spool_entry import Kind, QueueEntry, QueueRecipient, Target, render_entry
+from storage.spool_file import EntryFile, has_letter_below
 
 __all__ = ["EntryLock", "QueueEntry", "QueueRecipient", "Spool", "Target"]
 
+T = TypeVar("T")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _EXPAND_PREFIX = "x-"
-_ENV_MAX_OCTETS = 64 << 20
 _DONE_MAX_OCTETS = 4 << 20
 _serial = itertools.count()
 
@@ -45,11 +48,16 @@ class EntryLock:
             self._held.close()
             self._held = None
 
-    def read(self) -> bytes:
-        """The envelope as it is. Raises OSError."""
+    @property
+    def fd(self) -> int:
+        """The `.env` as it is. Raises OSError."""
         if self._held is None:
             raise OSError(errno.EBADF, f"{self.id}: the lock has been released")
-        return _read(self._held.fd)
+        return self._held.fd
+
+    def replace(self, held: HeldFd) -> None:
+        """Another file, locked already, is the entry's from now on."""
+        self._held = held
 
     def __enter__(self) -> EntryLock:
         return self
@@ -155,45 +163,63 @@ class Spool:
 
     def load(self, entry_id: str) -> QueueEntry:
         """The entry, without its letter. Raises NotFound, Corrupt, StoreError."""
+        return self._open(entry_id, lambda found, held, path: found.entry(entry_id, path))
+
+    def open_letter(self, entry_id: str) -> Letter:
+        """The entry's letter. Raises NotFound, Corrupt, StoreError."""
+
+        def letter(found: EntryFile, held: HeldFd, path: str) -> Letter:
+            return self._letter(found, found.entry(entry_id, path), held.fd)
+
+        return self._open(entry_id, letter)
+
+    def _open(self, entry_id: str, use: Callable[[EntryFile, HeldFd, str], T]) -> T:
         path = f"{self.path(entry_id)}.env"
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                octets = _read(fd)
-            finally:
-                os.close(fd)
+            held = HeldFd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW))
+            return use(EntryFile.read(held.fd), held, path)
         except FileNotFoundError as error:
-            raise NotFound(f"there is no entry {entry_id} in the spool") from error
+            raise NotFound(f"there is no entry {entry_id} in the spool, or no letter") from error
         except OSError as error:
             raise store_error(error, f"cannot read {path}") from error
-        return _entry_of(entry_id, octets, path)
 
     def load_locked(self, lock: EntryLock) -> QueueEntry:
         """The entry behind a lock of ours, from the file that is open already. Raises Corrupt, StoreError."""
         path = f"{self.path(lock.id)}.env"
         try:
-            octets = lock.read()
+            found = EntryFile.read(lock.fd)
         except OSError as error:
             raise store_error(error, f"cannot read {path}") from error
-        return _entry_of(lock.id, octets, path)
+        return found.entry(lock.id, path)
 
-    def open_letter(self, entry_id: str) -> Letter:
-        """The entry's letter. Raises NotFound, StoreError."""
+    def open_locked(self, lock: EntryLock) -> tuple[QueueEntry, Letter]:
+        """The entry behind a lock of ours and its letter; a small letter is in memory then. Raises as `open_letter`."""
+        path = f"{self.path(lock.id)}.env"
         try:
-            return Letter.from_file(f"{self.path(entry_id)}.msg")
+            found = EntryFile.read(lock.fd)
+            entry = found.entry(lock.id, path)
+            return entry, self._letter(found, entry, lock.fd)
         except FileNotFoundError as error:
-            raise NotFound(f"there is no letter {entry_id} in the spool") from error
+            raise NotFound(f"there is no letter {lock.id} in the spool") from error
         except OSError as error:
-            raise store_error(error, f"cannot open letter {entry_id}") from error
+            raise store_error(error, f"cannot read {path}") from error
+
+    def _letter(self, found: EntryFile, entry: QueueEntry, fd: int) -> Letter:
+        path = self.path(entry.id)
+        if found.has_letter:
+            return found.letter(entry, fd, f"{path}.env")
+        return Letter.from_file(f"{path}.msg", entry.letter_at_octets)
 
     def update(self, entry: QueueEntry, lock: EntryLock) -> None:
         """Replace the envelope by `entry` (its letter stays); durable, and still locked. Raises StoreError."""
         path = f"{self.path(entry.id)}.env"
         try:
+            if self._keep_letter(lock):
+                fsync_dir(self.directory)  # before the envelope loses it
             temporary, held = self._replacement(entry)
             os.fsync(held.fd)
             os.rename(temporary, path)
-            lock._held = held
+            lock.replace(held)
             fsync_dir(self.directory)
         except OSError as error:
             raise store_error(error, f"cannot update {path}") from error
@@ -203,14 +229,30 @@ class Spool:
         if not changed:
             return
         try:
+            for _, lock in changed:
+                self._keep_letter(lock)
             made = [(*self._replacement(entry), entry, lock) for entry, lock in changed]
             sync_file_system(made[0][1].fd)
             for temporary, held, entry, lock in made:
                 os.rename(temporary, f"{self.path(entry.id)}.env")
-                lock._held = held
+                lock.replace(held)
             fsync_dir(self.directory)
         except OSError as error:
             raise store_error(error, f"cannot update entries in {self.directory}") from error
+
+    def _keep_letter(self, lock: EntryLock) -> bool:
+        """Have the letter below a locked envelope as `.msg`; True when that is a new name, not yet durable."""
+        found = EntryFile.read(lock.fd)
+        if not found.has_letter:
+            return False
+        path = self.path(lock.id)
+        try:
+            os.link(f"{path}.env", f"{path}.msg")
+        except FileExistsError:
+            if os.stat(f"{path}.msg").st_size != found.size_octets:  # else a replay's, or of an update that was cut off
+                os.unlink(f"{path}.msg")
+                os.link(f"{path}.env", f"{path}.msg")
+        return True
 
     def _replacement(self, entry: QueueEntry) -> tuple[str, HeldFd]:
         """An envelope under another name, written and locked, not synced."""
@@ -306,7 +348,9 @@ class Spool:
                 if not (dot and (is_orphan or is_temporary)):
                     continue
                 # ctime: naming the letter sets it, whatever age the octets are of
-                if entry.stat(follow_symlinks=False).st_ctime < limit:
+                if entry.stat(follow_symlinks=False).st_ctime >= limit:
+                    continue
+                if suffix != "env" or is_temporary or not has_letter_below(entry.path):
                     removed += _unlink(entry.path)
         except FileNotFoundError:
             pass  # another sweep
@@ -319,18 +363,6 @@ class Spool:
         if not _ID.fullmatch(entry_id):
             raise Invalid(f"{entry_id[:100]!r} is no id of an entry")
         return f"{self.directory}/{entry_id}"
-
-
-def _read(fd: int) -> bytes:
-    """The whole of an envelope, which is never written in place."""
-    return os.pread(fd, min(os.fstat(fd).st_size, _ENV_MAX_OCTETS), 0)
-
-
-def _entry_of(entry_id: str, octets: bytes, path: str) -> QueueEntry:
-    entry = parse_entry(octets, path)
-    if entry.id != entry_id:
-        raise Corrupt(f"{path} is the envelope of {entry.id}")
-    return entry
 
 
 def _unlink(path: str) -> bool:

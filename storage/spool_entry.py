@@ -38,6 +38,7 @@ class Target:
 class QueueEntry:
     """A letter in the spool. `sender` "" is the null path. `letter` is needed by `put`, and None in what `load` gives.
 
+    `letter_at_octets`: where the letter begins in its file, which is the spool's to say.
     `targets`, `name`, `batch_count` and `attempt` belong to kind "expand". `more` holds keys that this version
     does not know.
     """
@@ -59,6 +60,7 @@ class QueueEntry:
     body_8bit: bool = False
     priority: int = 0
     size_octets: int = 0
+    letter_at_octets: int = 0
     more: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -67,7 +69,7 @@ _ENTRY_KEYS = frozenset(f.name for f in fields(QueueEntry)) - {"letter", "more",
 
 
 def render_entry(entry: QueueEntry) -> bytes:
-    """The `.env` file: one line, readable with cat; what is empty is left out."""
+    """The envelope, the first line of the `.env` file: readable with cat; what is empty is left out."""
     out: dict[str, Any] = {"v": 1}
     for key in ("id", "kind", "sender"):
         out[key] = getattr(entry, key)
@@ -76,11 +78,13 @@ def render_entry(entry: QueueEntry) -> bytes:
         | ({"state": dict(r.state)} if r.state else {})
         for r in entry.recipients
     ]
-    for key in sorted(_ENTRY_KEYS - {"id", "kind", "sender", "size_octets"}):
+    for key in sorted(_ENTRY_KEYS - {"id", "kind", "sender", "size_octets", "letter_at_octets"}):
         value = getattr(entry, key)
         if value:
             out[key] = value
     out["size_octets"] = entry.letter.size_octets if entry.letter is not None else entry.size_octets
+    if entry.letter is None and entry.letter_at_octets:  # a letter that is given begins its file
+        out["letter_at_octets"] = entry.letter_at_octets
     if entry.targets:
         none = Limit()
         out["targets"] = [
@@ -90,11 +94,16 @@ def render_entry(entry: QueueEntry) -> bytes:
     return json.dumps(out, ensure_ascii=False, separators=(", ", ": ")).encode("utf-8", "surrogateescape") + b"\n"
 
 
-def parse_entry(octets: bytes, path: str) -> QueueEntry:
-    """The entry in an `.env` file. Raises Corrupt, with the file's name."""
+def parse_entry(octets: bytes, path: str, *, letter_at_octets: int | None = None) -> QueueEntry:
+    """The entry of an envelope, the first line of `.env` file `path`; `letter_at_octets` when its letter is below.
+
+    Raises Corrupt, with the file's name.
+    """
     try:
         found = json.loads(octets.decode("utf-8", "surrogateescape"))
         known = {k: v for k, v in found.items() if k in _ENTRY_KEYS}
+        if letter_at_octets is not None:
+            known["letter_at_octets"] = letter_at_octets
         recipients = tuple(
             QueueRecipient(**{k: v for k, v in r.items() if k in _RECIPIENT_KEYS}) for r in found["recipients"]
         )

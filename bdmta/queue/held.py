@@ -137,8 +137,7 @@ class HeldEntries:
     def _open_sync(self, entry_id: str) -> tuple[QueueEntry, EntryLock, Letter, Outgoing]:
         lock = self._spool.lock(entry_id)
         try:
-            entry = self._spool.load_locked(lock)
-            letter = self._spool.open_letter(entry_id)
+            entry, letter = self._spool.open_locked(lock)
             try:
                 return entry, lock, letter, prepare(letter, seven_bit=False)
             except OSError as error:

@@ -20,10 +20,12 @@ from storage.backup.sealed import seal
 from storage.errors import StoreError
 from storage.files import write_all
 from storage.ledger import fact_row
+from storage.spool_file import has_letter_below
 
 KeysMode = Literal["apart", "encrypted", "out"]
 _PASSED_OVER = re.compile(r".*\.lock|.*\.sock|.*\.pid|.*\.tmp|.*-(wal|shm|journal)|\.unnamed\..*|\..*\.tmp")
 _ENTRY = (".msg", ".done", ".env")
+_READINGS = 3  # an entry changes its form once
 
 
 @dataclass(frozen=True)
@@ -72,18 +74,26 @@ class SiteReader:
         return rows
 
     def _entry(self, path: str, name: str) -> list[FileRow]:
-        """The files of one entry; none when it is gone meanwhile: an entry exists as long as its `.env` does."""
-        rows = []
-        for suffix in _ENTRY:
-            try:
-                rows.append(self._file(path + suffix, name + suffix))
-            except FileNotFoundError:
-                if suffix != ".done":
+        """The files of one entry; none when it is gone meanwhile: an entry exists as long as its `.env` does.
+
+        Read again when its letter came to be a file of its own between the two.
+        """
+        for _ in range(_READINGS):
+            rows: dict[str, FileRow] = {}
+            for suffix in _ENTRY:
+                try:
+                    rows[suffix] = self._file(path + suffix, name + suffix)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    self.problems.append(f"{path}{suffix}: {error.strerror or error}")
                     return []
-            except OSError as error:
-                self.problems.append(f"{path}{suffix}: {error.strerror or error}")
-                return []
-        return rows
+            try:
+                if ".env" in rows and (".msg" in rows or has_letter_below(f"{path}.env")):
+                    return list(rows.values())
+            except FileNotFoundError:
+                break
+        return []
 
     def read_rest(self) -> list[FileRow]:
         """Databases with the facts that they lack, then everything else. After the mailboxes."""

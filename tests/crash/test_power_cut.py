@@ -189,7 +189,9 @@ class PowerCut(RuleBasedStateMachine):
 
     @rule(place=st.integers(0, 99), what=st.sampled_from(["tried", "sent", "sent"]))
     def courier(self, place: int, what: str) -> None:
-        """An attempt is recorded; or the entry is removed, and settled behind its back."""
+        """An attempt is recorded; or the entry is removed, and settled behind its back: until then a loss of power brings
+        it back as it came, without its attempts.
+        """
         there = [entry_id for entry_id, states in self.expected.queue.items() if None not in states]
         if not there:
             return
@@ -204,7 +206,7 @@ class PowerCut(RuleBasedStateMachine):
                 self.spool.update(replace(entry, recipients=(QueueRecipient("x@b.vn", state=state),)), lock)
                 self.expected.queue[entry_id] = {attempts + 1}
             else:
-                self.expected.queue[entry_id] = {attempts, None}
+                self.expected.queue[entry_id] = {attempts, None, 0}
                 self.spool.discard(entry_id)
                 settle_removed(self.spool, f"{self.root}/journal", [(tag_of_entry(entry), entry_id)])
                 self.expected.queue[entry_id] = {None}

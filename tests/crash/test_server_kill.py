@@ -7,7 +7,6 @@ answered 250; BDMTA_CRASH_SEED repeats the instants and letters of a run (not th
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import random
 import smtplib
@@ -18,6 +17,8 @@ from collections import Counter
 
 import pytest
 
+from storage.clock import SystemClock
+from storage.spool import Spool
 from tests.site import SiteUnderTest
 from tests.system.conftest import add_mailboxes
 from tests.system.wire import here, office
@@ -136,7 +137,10 @@ class Store:
 
 def _name_if_whole(path: str) -> str | None:
     with open(path, "rb") as file:
-        kept = file.read()
+        return _name_of(file.read())
+
+
+def _name_of(kept: bytes) -> str | None:
     found = kept.partition(b"X-Id: ")[2].partition(b"\r\n")[0].decode()
     wanted = Letter(found).octets
     whole = kept[-len(wanted) :]
@@ -146,10 +150,11 @@ def _name_if_whole(path: str) -> str | None:
 def queued(site: SiteUnderTest) -> Counter[str]:
     """How often each letter waits in the spool for outside; entries without their letter are an error."""
     found: Counter[str] = Counter()
-    for path in (site.folder / "queue").glob("*.env"):
-        assert [r["address"] for r in json.loads(path.read_text())["recipients"]] == [OUTSIDE]
-        name = _name_if_whole(str(path.with_suffix(".msg")))
-        assert name is not None, path
+    spool = Spool(str(site.folder / "queue"), SystemClock())
+    for entry_id in spool.list():
+        assert [recipient.address for recipient in spool.load(entry_id).recipients] == [OUTSIDE]
+        name = _name_of(b"".join(spool.open_letter(entry_id).blocks()))
+        assert name is not None, entry_id
         found[name] += 1
     return found
 

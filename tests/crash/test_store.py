@@ -50,8 +50,10 @@ def _check(site: str, acknowledged: list[str]) -> None:
             assert sum(map(len, spool.open_letter(entry).blocks())) == int(octets)
     assert spool.list("expand") == []
     assert {n.rpartition(".")[2] for n in os.listdir(spool.directory)} <= {"env", "msg"}
-    envelopes = [n[:-4] for n in os.listdir(spool.directory) if n.endswith(".env")]
-    assert sorted(f"{n}.msg" for n in envelopes) == sorted(n for n in os.listdir(spool.directory) if n[-4:] == ".msg")
+    for entry_id in spool.list():
+        spool.open_letter(entry_id)
+    owned = {f"{entry_id}.msg" for entry_id in spool.list()}
+    assert {n for n in os.listdir(spool.directory) if n[-4:] == ".msg"} <= owned
     assert os.listdir(f"{site}/mail/.incoming") == []
     quota = Quota(SystemClock())
     for number in range(MAILBOXES):

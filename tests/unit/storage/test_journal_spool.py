@@ -16,7 +16,7 @@ import pytest
 from storage import journal as journal_module
 from storage.clock import SystemClock
 from storage.commit import Commit, Delivery
-from storage.errors import Conflict, StoreError
+from storage.errors import Conflict, Corrupt, StoreError
 from storage.journal import Journal, Placement
 from storage.journal_replay import replay_all, waiting
 from storage.journal_spool import settle_removed, tag_of_entry
@@ -39,10 +39,10 @@ def spool_of(site: str) -> Spool:
     return Spool(f"{site}/queue", SystemClock())
 
 
-def opened(site: str, boot: str = "one") -> Journal:
+def opened(site: str, boot: str = "one", segment_octets: int = 64 << 10) -> Journal:
     return Journal(
         f"{site}/journal", "0", mail_root=f"{site}/mail", tmp_dir=f"{site}/mail/.incoming", host="mx",
-        clock=SystemClock(), boot=boot, segment_min_octets=64 << 10, spool=spool_of(site),
+        clock=SystemClock(), boot=boot, segment_min_octets=segment_octets, spool=spool_of(site),
     )  # fmt: skip
 
 
@@ -85,9 +85,10 @@ def test_an_entry_is_acknowledged_with_one_sync_and_is_as_any_other(site: str, m
     assert put(journal, "r1").error is None
     monkeypatch.undo()
     assert len(synced) == 1
-    assert files(site) == ["r1.env", "r1.msg"]
+    assert files(site) == ["r1.env"]
     entry = spool_of(site).load("r1")
-    assert replace(entry, more={}) == replace(entry_of("r1"), letter=None, size_octets=900, more={})
+    wanted = replace(entry_of("r1"), letter=None, size_octets=900, letter_at_octets=entry.letter_at_octets, more={})
+    assert replace(entry, more={}) == wanted
     assert entry.more == {"later": 1, "journal": tag_of_entry(entry)}
     assert octets(site, "r1").startswith(b"X: r1")
     with spool_of(site).lock("r1"):
@@ -108,33 +109,107 @@ def test_a_letter_for_here_and_outside_is_one_inode(site: str) -> None:
     assert path.read_bytes() == octets(site, "r1") == b"".join(placement.letter.blocks())
 
 
+def attempted(site: str, entry_id: str) -> QueueEntry:
+    """The courier has recorded an attempt."""
+    spool = spool_of(site)
+    with spool.lock(entry_id) as lock:
+        entry, _ = spool.open_locked(lock)
+        changed = replace(entry, recipients=(QueueRecipient("b@ngoai.vn", state={"attempts": 1}),))
+        spool.update(changed, lock)
+    return changed
+
+
 def test_what_a_reboot_took_of_an_entry_is_made_again(site: str) -> None:
     journal = opened(site)
-    for name in ("gone", "letter", "cut", "torn", "whole", "changed"):
+    for name in ("gone", "cut", "line", "torn", "whole", "changed", "rotten", "lost"):
         put(journal, name)
-    before = {name: Path(site, "queue", f"{name}.env").read_bytes() for name in ("torn", "cut")}
-    for name in ("gone.msg", "gone.env", "letter.msg"):
+    put(journal, "both", Target(f"{site}/mail/d.vn/a"))
+    before = {name: Path(site, "queue", f"{name}.env").read_bytes() for name in ("cut", "line", "torn", "both")}
+    changed = {name: attempted(site, name) for name in ("changed", "rotten", "lost")}
+    for name in ("gone.env", "lost.msg", "both.msg"):
         os.unlink(f"{site}/queue/{name}")
-    os.truncate(f"{site}/queue/cut.msg", 100)
-    os.truncate(f"{site}/queue/cut.env", 0)
+    os.truncate(f"{site}/queue/cut.env", 600)
+    os.truncate(f"{site}/queue/line.env", before["line"].index(b"\n") + 1)
     Path(site, "queue", "torn.env").write_bytes(before["torn"][:100] + bytes(len(before["torn"]) - 100))
-    spool = spool_of(site)
-    with spool.lock("changed") as lock:  # the courier has recorded an attempt
-        changed = replace(spool.load("changed"), recipients=(QueueRecipient("b@ngoai.vn", state={"attempts": 1}),))
-        spool.update(changed, lock)
+    with open(f"{site}/queue/rotten.msg", "r+b") as file:
+        file.seek(-100, os.SEEK_END)
+        file.write(bytes(50))
     inode = os.stat(f"{site}/queue/whole.env").st_ino
     abandon(journal)
     done = after_reboot(site)
-    assert (done.records, done.remade, done.repaired) == (6, 3, 1)
-    assert files(site) == sorted(f"{n}.{s}" for n in ("gone", "letter", "cut", "torn", "whole", "changed")
-                                 for s in ("env", "msg"))  # fmt: skip
-    for name in ("gone", "letter", "cut", "torn", "whole"):
+    assert (done.records, done.remade, done.repaired) == (9, 2, 5)
+    spool = spool_of(site)
+    assert spool.list() == sorted(("gone", "cut", "line", "torn", "whole", "changed", "rotten", "lost", "both"))
+    for name in spool.list():
         assert octets(site, name).startswith(f"X: {name}".encode())
-        assert len(spool.load(name).recipients) == 2
+        assert len(octets(site, name)) == 900 and bytes(2) not in octets(site, name)
+        if name not in changed:
+            assert len(spool.load(name).recipients) == 2
     assert Path(site, "queue", "torn.env").read_bytes() == before["torn"]
-    assert spool.load("changed") == changed
+    assert Path(site, "queue", "both.env").read_bytes() == before["both"]
+    assert {name: spool.load(name) for name in changed} == changed
     assert os.stat(f"{site}/queue/whole.env").st_ino == inode
+    assert spool.sweep(older_s=-5) == 0
     assert after_reboot(site).records == 0
+
+
+def test_a_letter_below_its_envelope_keeps_its_file_when_that_changes(site: str) -> None:
+    journal = opened(site)
+    put(journal, "r1")
+    inode = os.stat(f"{site}/queue/r1.env").st_ino
+    for _ in range(2):
+        entry = attempted(site, "r1")
+    assert files(site) == ["r1.env", "r1.msg"]
+    assert os.stat(f"{site}/queue/r1.msg").st_ino == inode != os.stat(f"{site}/queue/r1.env").st_ino
+    assert octets(site, "r1") == b"X: r1\r\n\r\n".ljust(900, b".")
+    assert spool_of(site).load("r1") == entry
+    spool_of(site).remove("r1")
+    assert files(site) == []
+    journal.close()
+
+
+@pytest.mark.parametrize("step", ["link", "rename"])
+def test_a_change_that_is_cut_off_leaves_the_entry_whole(site: str, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = opened(site)
+    put(journal, "r1")
+    before = spool_of(site).load("r1")
+
+    def fail(*unused: Any, **more: Any) -> None:
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(os, step, fail)
+    with pytest.raises(StoreError):
+        attempted(site, "r1")
+    monkeypatch.undo()
+    assert spool_of(site).load("r1") == before
+    assert octets(site, "r1").startswith(b"X: r1")
+    changed = attempted(site, "r1")
+    assert spool_of(site).load("r1") == changed
+    assert octets(site, "r1") == b"X: r1\r\n\r\n".ljust(900, b".")
+    journal.close()
+
+
+def test_a_letter_that_lost_octets_is_never_sent(site: str) -> None:
+    journal = opened(site)
+    put(journal, "r1")
+    os.truncate(f"{site}/queue/r1.env", os.stat(f"{site}/queue/r1.env").st_size - 1)
+    spool = spool_of(site)
+    with spool.lock("r1") as lock, pytest.raises(Corrupt, match=r"899 octets of a letter of 900"):
+        spool.open_locked(lock)
+    journal.close()
+
+
+def test_a_large_letter_below_its_envelope_is_read_from_the_file(site: str) -> None:
+    journal = opened(site, segment_octets=1 << 20)
+    letter = Letter.from_octets([b"X: r1\r\n\r\n", b"y" * 200_000])
+    journal.write([Placement(letter, (), replace(entry_of("r1"), letter=letter))])
+    spool = spool_of(site)
+    with spool.lock("r1") as lock:
+        entry, found = spool.open_locked(lock)
+        spool.update(replace(entry, priority=3), lock)
+    spool.remove("r1")
+    assert b"".join(found.blocks()) == b"X: r1\r\n\r\n" + b"y" * 200_000
+    journal.close()
 
 
 def test_a_removed_entry_stays_removed_once_it_is_settled(site: str) -> None:
@@ -148,7 +223,7 @@ def test_a_removed_entry_stays_removed_once_it_is_settled(site: str) -> None:
     assert read_notes(f"{site}/journal", tag) == {(SPOOL, "sent")}
     abandon(journal)
     assert after_reboot(site).remade == 0
-    assert files(site) == ["kept.env", "kept.msg"]
+    assert files(site) == ["kept.env"]
 
 
 def test_the_directory_is_synced_before_the_note(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,8 +289,10 @@ def test_what_cannot_be_named_or_synced_is_not_promised(
 
 def test_in_doubt_of_the_disk_each_entry_is_written_anew(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
     journal = opened(site)
-    for name in ("r1", "busy"):
+    for name in ("r1", "busy", "tried"):
         put(journal, name)
+    put(journal, "both", Target(f"{site}/mail/d.vn/a"))
+    attempted(site, "tried")
 
     def failing(fd: int) -> None:
         raise OSError(errno.EIO, "no")
@@ -225,10 +302,16 @@ def test_in_doubt_of_the_disk_each_entry_is_written_anew(site: str, monkeypatch:
     monkeypatch.undo()
     before = {name: os.stat(f"{site}/queue/{name}").st_ino for name in files(site)}
     abandon(journal)
-    with spool_of(site).lock("busy"):
-        assert after_reboot(site, "one").repaired == 2
+    spool = spool_of(site)
+    with spool.lock("busy") as lock:
+        assert after_reboot(site, "one").repaired == 5
+        kept = os.stat(f"{site}/queue/busy.msg").st_ino
+        spool.update(replace(spool.load("busy"), priority=1), lock)
     changed = {name for name, inode in before.items() if os.stat(f"{site}/queue/{name}").st_ino != inode}
-    assert changed == {"r1.env", "r1.msg", "busy.msg"}
+    assert changed == {"r1.env", "busy.env", "tried.env", "tried.msg", "both.env", "both.msg"}
+    assert os.stat(f"{site}/queue/busy.msg").st_ino == kept != before["busy.env"]
+    assert spool.list() == ["both", "busy", "r1", "tried"]
+    assert all(octets(site, name).startswith(f"X: {name}\r\n".encode()) for name in spool.list())
     assert list(waiting(f"{site}/journal")) == []
 
 

@@ -131,6 +131,9 @@ def test_many_entries_are_replaced_at_once_and_stay_locked(tmp_path):
         spool.lock("e2")
     for lock in locks:
         lock.release()
-    assert spool.lock("e2").read() == (tmp_path / "e2.env").read_bytes()
+    with spool.lock("e2") as lock:
+        assert os.fstat(lock.fd).st_ino == (tmp_path / "e2.env").stat().st_ino
+    with pytest.raises(OSError, match="has been released"):
+        _ = lock.fd
     assert {name.suffix for name in tmp_path.iterdir()} == {".env", ".msg"}
     spool.update_many([])

@@ -16,7 +16,7 @@ from storage.backup.mailbox_read import MailboxReader
 from storage.backup.manifest import FolderRow, LetterRow, Manifest, parse, render
 from storage.backup.objects import Objects
 from storage.backup.repository import SITE, FolderRepository
-from storage.backup.site_read import Source
+from storage.backup.site_read import SiteReader, Source
 from storage.backup.take import take
 from storage.clock import SystemClock
 from storage.errors import Corrupt, Locked, NoSpace, NotFound, StoreError
@@ -303,3 +303,27 @@ def test_what_is_missing_is_said(tmp_path):
     assert repository.taken() == []
     with pytest.raises(NotFound):
         Objects(str(tmp_path)).read("ab" * 32)
+
+
+def test_an_entry_in_one_file_is_taken_whole_though_it_changes_its_form_meanwhile(world, tmp_path, monkeypatch):
+    repository, source = world
+    queue = tmp_path / "queue"
+    (queue / "c.env").write_bytes(b"{}\nthe letter")
+    (queue / "d.env").write_bytes(b"{}\n")
+    real, changes = SiteReader._file, []
+
+    def file(self, path, name):
+        if path.endswith("c.done") and not changes:  # the letter was looked for, and the envelope not yet read
+            changes.append(path)
+            os.link(queue / "c.env", queue / "c.msg")
+            (queue / "aside").write_bytes(b'{"letter_at_octets": 3}\n')
+            os.rename(queue / "aside", queue / "c.env")
+        return real(self, path, name)
+
+    taken = take(repository, source, CLOCK, workers=1)
+    assert {row.path for row in repository.manifest(taken, SITE).files} >= {"queue/c.env"}
+    monkeypatch.setattr(SiteReader, "_file", file)
+    taken = take(repository, source, CLOCK, workers=1)
+    assert changes
+    names = {row.path for row in repository.manifest(taken, SITE).files if row.path.startswith("queue/")}
+    assert names == {"queue/a.env", "queue/a.msg", "queue/c.env", "queue/c.msg"}

@@ -16,6 +16,7 @@ from storage.box_read import AHEAD_COUNT
 from storage.box_types import SEEN
 
 _FLUSH_OCTETS = 262_144
+_JOINED_OCTETS = 196_608  # of texts, in one piece: from 256 KiB on malloc would map and clear each anew (decision 0031)
 
 
 async def fetch(session: Session, cursor: Cursor) -> bytes:
@@ -92,7 +93,7 @@ async def _send_rows(session: Session, view: View, plan: Plan, rows: Sequence[in
         chunk = rows[start : start + AHEAD_COUNT]
         if plan.rendered and len(chunk) > plan.slice_count:
             await session.run(view.box.read_ahead, view.uids_of(chunk))
-        for slice_rows in _slices(view, plan, chunk):
+        for slice_rows in _slices(view, plan, chunk, BIG_OCTETS):
             missing_count += await _send_slice(session, view, plan, slice_rows)
     return missing_count
 
@@ -101,16 +102,22 @@ async def _send_slice(session: Session, view: View, plan: Plan, rows: Sequence[i
     if plan.needs_octets and len(rows) == 1 and view.columns.size[rows[0]] > BIG_OCTETS:
         return await _stream(session, view, plan, rows[0])
     if plan.needs_disk:
-        octets, missing_count = await session.run(render_rows, view, plan, rows)
+        rendered = await session.run(_rendered, view, plan, rows)
     else:
-        octets, missing_count = render_rows(view, plan, rows)
-    session.send(octets)
-    await session.wire.flush()
-    return missing_count
+        rendered = _rendered(view, plan, rows)
+    for octets, _ in rendered:
+        session.send(octets)
+        await session.wire.flush()
+    return sum(missing_count for _, missing_count in rendered)
 
 
-def _slices(view: View, plan: Plan, rows: Sequence[int]) -> Iterator[Sequence[int]]:
-    """So many letters at a time that neither memory nor the loop suffers."""
+def _rendered(view: View, plan: Plan, rows: Sequence[int]) -> list[tuple[bytes, int]]:
+    """The answers in pieces, and how many letters were gone in each. Blocks when `plan.needs_disk`."""
+    return [render_rows(view, plan, some) for some in _slices(view, plan, rows, _JOINED_OCTETS)]
+
+
+def _slices(view: View, plan: Plan, rows: Sequence[int], limit_octets: int) -> Iterator[Sequence[int]]:
+    """So many letters at a time that neither memory nor the loop suffers; texts of `limit_octets` or one letter's."""
     if not plan.needs_octets:
         for start in range(0, len(rows), plan.slice_count):
             yield rows[start : start + plan.slice_count]
@@ -119,7 +126,7 @@ def _slices(view: View, plan: Plan, rows: Sequence[int]) -> Iterator[Sequence[in
     start = octets = 0
     for place, row in enumerate(rows):
         size = sizes[row]
-        if place > start and (octets + size > BIG_OCTETS or place - start >= plan.slice_count):
+        if place > start and (octets + size > limit_octets or place - start >= plan.slice_count):
             yield rows[start:place]
             start, octets = place, 0
         octets += size

@@ -1,10 +1,8 @@
 """`scripts/soak MINUTES`: mixed traffic, and afterwards: is everything as flat as it should be?
 
 A site of its own on loopback, an open loop of the office mix, readers by IMAP and POP3. Each process is looked at every five
-seconds. The first fifth warms up and is not judged; the second fifth is compared with the last. Exit 1 when memory, descriptors,
-threads or latency grew, or a letter is lost, doubled, damaged, misplaced or late.
-
-An edge keeps some hundred folders open between letters, a bounded number: few mailboxes, so that all are open soon.
+seconds. The first fifth warms up and is not judged; the second fifth is compared with the last (bench.flat). Exit 1 when memory,
+descriptors, threads or latency grew, or a letter is lost, doubled, damaged, misplaced or late.
 """
 
 from __future__ import annotations
@@ -25,7 +23,6 @@ from bdmta.traffic.chart import Axis, Series, line_chart, stacked
 from bdmta.traffic.compose import Composer
 from bdmta.traffic.hostile import read_folder
 from bdmta.traffic.inspection import inspect
-from bdmta.traffic.latency import Latencies
 from bdmta.traffic.ledger import Ledger
 from bdmta.traffic.live import progress
 from bdmta.traffic.mix import Mix, read_mix
@@ -35,16 +32,12 @@ from bdmta.traffic.schedule import moments
 from bdmta.traffic.sizes import Shape
 from bdmta.traffic.target import Target, read_site
 from bdmta.traffic.wire import TlsSettings, tls_context
-from bench.samples import Sample, Sampler, median, part
+from bench.flat import Row, kept_at_the_end, rows_of
+from bench.samples import Sampler
 from bench.site import Site, end_by_sigterm
 
-# What still counts as flat, last fifth against second: a share and an amount more. A cache that fills or an allocator
-# that keeps a page is no leak; a leak of 1 KiB a letter is 18 MB in 10 minutes at 30 letters a second.
-MEMORY = (1.05, 6.0)
-DESCRIPTORS = (1.0, 12.0)
-THREADS = (1.0, 3.0)
-LATENCY = (1.5, 20.0)
 _DOMAIN = "binhduong.gov.vn"
+_PICTURE = Path(__file__).parents[1] / "docs" / "soak.svg"
 _CORPUS = Path(__file__).parents[1] / "tests" / "corpus" / "letters"
 
 
@@ -72,13 +65,13 @@ def main() -> None:
         print(f"left in {top}; remove it when you like", flush=True)
     console = Console()
     report.show(outcome, console)
-    rows = _rows(sampler, outcome.run)
+    rows = rows_of(sampler.by_role, outcome.run.meter)
     text = _table(asked, outcome, sampler, rows, site)
     print(text, flush=True)
     if asked.write:
         from bench.results import write
 
-        Path("docs/soak.svg").write_text(_chart(sampler, outcome.run))
+        _PICTURE.write_text(_chart(sampler, outcome.run))
         write("soak", text, command=f"scripts/soak {asked.minutes:g} --write")
     sys.exit(0 if outcome.is_good and all(row[-1] for row in rows) else 1)
 
@@ -110,42 +103,6 @@ async def _traffic(site: Site, asked: argparse.Namespace) -> report.Outcome:
     return report.Outcome(running, (*running.notes.faults, *faults), "Maildir", checked, settings)
 
 
-Row = tuple[str, float, float, bool]
-
-
-def _rows(sampler: Sampler, run: Run) -> list[Row]:
-    """What is asserted: its name, the second fifth, the last fifth, whether that is flat."""
-    rows: list[Row] = []
-    for name, samples in sorted(sampler.by_role.items()):
-        if len(samples) < 10:
-            continue
-        for what, number, bounds in (
-            ("anonymous memory, MB", "anonymous_mb", MEMORY),
-            ("descriptors", "descriptors", DESCRIPTORS),
-            ("threads", "threads", THREADS),
-        ):
-            before, after = _fifth(samples, 1, number), _fifth(samples, 4, number)
-            rows.append((f"{name}: {what}", before, after, _is_flat(before, after, bounds)))
-    for percent in (50.0, 99.0):
-        before, after = (_latency(run, fifth).percentile_s(percent) * 1000 for fifth in (1, 4))
-        rows.append((f"answer to a letter, p{percent:g}, ms", before, after, _is_flat(before, after, LATENCY)))
-    return rows
-
-
-def _fifth(samples: list[Sample], fifth: int, number: str) -> float:
-    return median(part(samples, fifth / 5, (fifth + 1) / 5), number)
-
-
-def _latency(run: Run, fifth: int) -> Latencies:
-    last = max(run.meter.by_slot, default=0) + 1
-    chosen = [one for slot, one in run.meter.by_slot.items() if fifth / 5 <= slot / last < (fifth + 1) / 5]
-    return Latencies.joined(chosen)
-
-
-def _is_flat(before: float, after: float, bounds: tuple[float, float]) -> bool:
-    return after <= before * bounds[0] + bounds[1]
-
-
 def _table(asked: argparse.Namespace, outcome: report.Outcome, sampler: Sampler, rows: list[Row], site: Site) -> str:
     run = outcome.run
     counts = ", ".join(f"{count:,} {what}" for what, count in run.counts.items() if count)
@@ -154,7 +111,9 @@ def _table(asked: argparse.Namespace, outcome: report.Outcome, sampler: Sampler,
         f"{asked.minutes:g} minutes, {asked.rate:g} letters a second in an open loop on {asked.boxes} mailboxes, readers "
         f"{asked.readers}: {counts}; {run.notes.read_count:,} letters read whole, {errors} sessions broken. "
         f"{outcome.checked_count:,} promises checked, {len(outcome.faults)} faults. "
-        f"CPU of the server {sampler.cpu_s * 1000 / max(1, run.answered):.1f} ms a letter, reading included.",
+        f"CPU of the server {sampler.cpu_s * 1000 / max(1, run.answered):.1f} ms a letter, reading included. "
+        f"Descriptors of folders and indexes that are kept open between letters, which are not judged, at the end: "
+        f"{kept_at_the_end(sampler.by_role) or 'none'}.",
         "", "| | second fifth | last fifth | |", "|---|---|---|---|",
     ]  # fmt: skip
     lines += [

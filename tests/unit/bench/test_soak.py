@@ -1,27 +1,26 @@
 """What `scripts/soak` calls flat, and that it sees what grows; the curves of growth in words."""
 
-from types import SimpleNamespace
+import os
 
 import pytest
 
 from bdmta.traffic.latency import Meter
 from bench.bars import bar_chart
+from bench.flat import kept_at_the_end, rows_of
 from bench.growth import times_a_decade
-from bench.samples import Sample, Sampler, role
-from bench.soak import _rows
+from bench.samples import Sample, Sampler, kept_open, role
 
 MINUTE = [number * 5.0 for number in range(60)]
 
 
 def grown(memory_mb=lambda at: 50.0, descriptors=lambda at: 100, threads=lambda at: 8, latency_s=lambda at: 0.02):
     """The names of the rows that are not flat."""
-    sampler = Sampler(1)
-    sampler.by_role["edge 0"] = [Sample(at, memory_mb(at), descriptors(at), threads(at), 1) for at in MINUTE]
+    by_role = {"edge 0": [Sample(at, memory_mb(at), descriptors(at), threads(at), 1) for at in MINUTE]}
     meter = Meter()
     for at in MINUTE:
         for _ in range(20):
             meter.add_letter(at, latency_s(at), 5.0)
-    return {name for name, _, _, is_flat in _rows(sampler, SimpleNamespace(meter=meter)) if not is_flat}
+    return {name for name, _, _, is_flat in rows_of(by_role, meter) if not is_flat}
 
 
 def test_what_is_flat_is_called_so():
@@ -51,9 +50,88 @@ def test_answers_that_become_slow_are_named():
     }  # fmt: skip
 
 
-def test_a_process_of_another_program_has_its_name():
-    import os
+MAIL, INDEX = "/srv/site/mail/test.local", "/srv/site/index/test.local"
 
+
+def kept_after(letters, leak_every=0, boxes=25):
+    """An edge's descriptors after so many letters: caches that fill at the pace of the traffic, and perhaps a leak."""
+    seen = min(letters, boxes)
+    paths = ["socket:[1]", "/srv/site/log", "/dev/null"]
+    paths += [f"{MAIL}/u{box}/new" for box in range(seen) for _ in range(3)]
+    paths += [f"{INDEX}/u{box}.db{tail}" for box in range(seen) for tail in ("", "-wal", "-shm")]
+    paths += [f"{MAIL}/u{letter % boxes}/new" for letter in range(letters) if leak_every and letter % leak_every == 0]
+    return paths
+
+
+def test_caches_that_fill_are_told_apart_from_what_is_judged():
+    for letters in (1, 10, 25, 1000):
+        paths = kept_after(letters)
+        assert len(paths) - kept_open(paths) == 3
+    assert kept_open(kept_after(1000)) == 25 * 6
+
+
+@pytest.mark.parametrize("kind", ["a folder once more", "a letter", "a removed index", "a socket"])
+def test_a_leak_of_descriptors_is_none_of_the_caches(kind):
+    leaked = {
+        "a folder once more": [f"{MAIL}/u1/new"],
+        "a letter": [f"{MAIL}/u1/cur/1790000000.M1P1Q1.mx,S=1:2,S"],
+        "a removed index": [f"{INDEX}/u1.db (deleted)"],
+        "a socket": ["socket:[2]"],
+    }[kind]
+    full = kept_after(1000)
+    assert len(full + leaked) - kept_open(full + leaked) == 4
+
+
+def test_caches_beyond_their_limits_are_judged():
+    paths = kept_after(10_000, boxes=1000)
+    assert kept_open(paths) == 3 * 256 + 3 * 32
+
+
+def series(leak_every, letters_a_second=6):
+    """Samples of an edge whose caches are still filling within the judged time: one new mailbox in 10 s."""
+    for at in MINUTE:
+        paths = kept_after(int(at * letters_a_second), leak_every, boxes=int(at / 10) + 1)
+        kept = kept_open(paths)
+        yield Sample(at, 50.0, len(paths) - kept, 8, 1, kept)
+
+
+def test_filling_caches_are_flat_and_a_leak_beside_them_is_found():
+    def judged(leak_every):
+        meter = Meter()
+        meter.add_letter(0.0, 0.02, 5.0)
+        meter.add_letter(299.0, 0.02, 5.0)
+        return {name for name, _, _, is_flat in rows_of({"edge 0": list(series(leak_every))}, meter) if not is_flat}
+
+    assert judged(leak_every=0) == set()
+    assert judged(leak_every=50) == {"edge 0: descriptors"}
+
+
+def test_what_caches_held_at_the_end_is_told():
+    assert kept_at_the_end({"edge 0": list(series(0)), "office": [Sample(1.0, 1.0, 1, 1, 1)]}) == "edge 0 180"
+
+
+def test_the_sampler_reads_what_is_open(tmp_path):
+    folder = tmp_path / "mail" / "test.local" / "u1" / "new"
+    folder.mkdir(parents=True)
+
+    def taken():
+        sampler = Sampler(os.getpid())
+        sampler._start = 0.0
+        sampler.take()
+        (samples,) = sampler.by_role.values()
+        return samples[0]
+
+    before = taken()
+    fds = [os.open(folder, os.O_RDONLY) for _ in range(5)]
+    try:
+        after = taken()
+    finally:
+        for fd in fds:
+            os.close(fd)
+    assert (after.kept - before.kept, after.descriptors - before.descriptors) == (3, 2)
+
+
+def test_a_process_of_another_program_has_its_name():
     assert role(os.getpid())
 
 

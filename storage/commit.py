@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, replace
 
@@ -147,10 +147,10 @@ class Commit:
         while waiting := [asyncio.wrap_future(f) for f in tuple(self._background)]:
             await asyncio.wait(waiting)
 
-    def resume(self) -> int:
-        """Finish large deliveries that a dead process left; how many were. Blocks. Raises StoreError."""
+    def resume(self, ids: Iterable[str] | None = None) -> int:
+        """Finish large deliveries that a dead process left, of `ids` or of all; how many. Blocks. Raises StoreError."""
         finished = 0
-        for entry_id in self._spool.list("expand"):
+        for entry_id in self._spool.list("expand") if ids is None else ids:
             with contextlib.suppress(Locked, NotFound, Corrupt):
                 lock = self._spool.lock(entry_id)
                 self._expand(lock, self._spool.load_locked(lock), is_resumed=True)

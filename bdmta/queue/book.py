@@ -29,7 +29,7 @@ class Book:
     def __len__(self) -> int:
         return len(self._waits)
 
-    def __contains__(self, entry_id: str) -> bool:
+    def __contains__(self, entry_id: object) -> bool:
         return entry_id in self._waits
 
     def waits(self, entry_id: str) -> Waits:

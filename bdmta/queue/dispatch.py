@@ -53,6 +53,8 @@ class Dispatcher:
         self._record = Record(self._held, reporter, answer, facts, clock, log, schedule, self._chance, figures)
         self._places = Places(bounds, self._chance)
         self._busy_count = 0
+        self.served_count = 0
+        """Goes up after whatever this does to the spool."""
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
         self._is_stopping = False
@@ -181,6 +183,7 @@ class Dispatcher:
                     link = await self._serve(destination, due, link)
                 finally:
                     self._busy_count -= 1
+                    self.served_count += 1
                     self._settled.set()
                 if link is not None and link.letters_count >= self._bounds.connection_letters_count:
                     link.close()

@@ -6,7 +6,7 @@ No figure names a person or a letter. Destinations are named where they hold up,
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -57,9 +57,7 @@ class QueueFigures:
         """A letter is in the queue that was not known."""
         heapq.heappush(self._ages, (received_at, entry_id))
 
-    def take(
-        self, now: float, states: Mapping[str, int], known: Sequence[str] | set[str], held_up: Mapping[str, int]
-    ) -> None:
+    def take(self, now: float, states: Mapping[str, int], known: Container[str], held_up: Mapping[str, int]) -> None:
         """Set what is so now: letters by state, the ids of all, letters by destination that is down."""
         for state in STATES:
             self._letters.labels(state).set(states.get(state, 0))

@@ -138,4 +138,4 @@ class Inventory:
             "unreadable": sum(why == "unreadable" for why in self._kept.values()),
         }
         states["waiting"] = max(0, len(self._book) - sum(states.values()))
-        self._figures.take(self._clock.time(), states, self.ids(), self._book.counts(down))
+        self._figures.take(self._clock.time(), states, self._book, self._book.counts(down))

@@ -1,7 +1,7 @@
 """Hear of new and changed entries of the spool as they happen, by inotify.
 
 Of renames alone: an envelope gets its name by one, always, and letters, removals and files on their way wake nobody.
-What somebody else removes is found missing when its time comes, or by the courier's next round.
+What somebody else removes is found missing when its time comes, or when the courier looks through the spool.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Nudge:
                 self._on_overflow()
             name = os.fsdecode(octets[at : at + length].rstrip(b"\0"))
             at += length
-            if name.endswith(".env") and name[0] != "." and not name.startswith("x-"):
+            if name.endswith(".env") and name[0] != ".":
                 found[name[:-4]] = None
         for entry_id in found:
             self._on_entry(entry_id)

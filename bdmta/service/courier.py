@@ -1,12 +1,11 @@
 """The courier: sends the queue, finishes group letters that a fallen edge left, brings copies that waited for room.
 
-It hears of new entries by inotify, and looks through the spool now and then, in case it did not.
+What there is to do the lookout tells it; this makes the parts and keeps the rounds.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -27,7 +26,7 @@ from bdmta.queue.figures import QueueFigures
 from bdmta.queue.hops import NextHops
 from bdmta.queue.link import LinkSettings
 from bdmta.queue.local import LocalCopies
-from bdmta.queue.nudge import Nudge
+from bdmta.queue.lookout import Lookout
 from bdmta.queue.places import Bounds
 from bdmta.queue.reports import Postman, Reports
 from bdmta.queue.schedule import Schedule
@@ -39,15 +38,13 @@ from bdmta.state import FileState
 from bdmta.tasks import Tasks
 from storage.commit import Commit
 from storage.directory_forwarding import ForwardingWatch
-from storage.errors import Corrupt, NotFound, StoreError
+from storage.errors import StoreError
 from storage.facts import FactWriter
 from storage.quota import Quota
 from storage.spool import Spool
 
 _EVERY_S = 15.0
 _THREADS = 8
-_LOAD_BATCH = 200
-_LOADS = 6
 
 
 class Courier:
@@ -74,7 +71,7 @@ class Courier:
         self._offset_s = int(offset.total_seconds())
         self._figures = QueueFigures()
         self.dispatcher = self._dispatcher()
-        self._nudge: Nudge | None = None
+        self._lookout = Lookout(self.spool, self.dispatcher, self._commit, clock, self._executor, log)
 
     def _dispatcher(self) -> Dispatcher:
         config, queue = self._site.config, self._site.config.queue
@@ -147,17 +144,15 @@ class Courier:
     async def start(self) -> None:
         """Begin: what is new at once, what was left behind as it is read."""
         self.dispatcher.start()
-        self._nudge = Nudge(self._site.queue_dir, self._hear, self._look_through)
-        if not self._nudge.works:
+        self._lookout.start()
+        if not self._lookout.hears:
             self._log.warning("no inotify: new letters leave at the next round", every_s=_EVERY_S)
         self._tasks.start(self._rounds(), "courier")
 
     async def _rounds(self) -> None:
         while not self._stopping.is_set():
             try:
-                await self.look()
-                await self._off_loop(self._commit.resume)
-                await self._off_loop(self.spool.sweep)
+                await self._lookout.round()
             except (StoreError, OSError):
                 self._log.error("round failed, another follows", exc_info=True)
             await self._write_figures()
@@ -174,53 +169,6 @@ class Courier:
         except OSError as error:
             self._log.error("figures not written", reason=str(error))
 
-    async def look(self) -> None:
-        """Compare what is known with what is in the spool: read what is new, forget what is gone.
-
-        What is heard of while the spool is listed is in no list, and a listing may miss what is renamed meanwhile.
-        """
-        known_before = self.dispatcher.known()
-        ids = await self._off_loop(self.spool.list)
-        known = self.dispatcher.known()
-        fresh = [entry_id for entry_id in ids if entry_id not in known]
-        parts = [fresh[at : at + _LOAD_BATCH] for at in range(0, len(fresh), _LOAD_BATCH)]
-        for at in range(0, len(parts), _LOADS):  # several at once: after a restart the files are on the disk alone
-            for entries in await asyncio.gather(*(self._off_loop(self._load, ids) for ids in parts[at : at + _LOADS])):
-                for entry in entries:
-                    self.dispatcher.learn(entry)
-                await asyncio.sleep(0)
-        for entry_id in await self._off_loop(self._gone, known_before.difference(ids)):
-            self.dispatcher.forget(entry_id)
-
-    def _gone(self, ids: set[str]) -> list[str]:
-        return [entry_id for entry_id in ids if not os.path.exists(f"{self.spool.path(entry_id)}.env")]
-
-    def _load(self, ids: list[str]) -> list[Any]:
-        found = []
-        for entry_id in ids:
-            try:
-                found.append(self.spool.load(entry_id))
-            except NotFound:
-                continue
-            except Corrupt as error:
-                self._log.error("entry cannot be read, left alone", reference=entry_id, reason=str(error))
-                self.dispatcher.set_aside(entry_id)
-        return found
-
-    def _hear(self, entry_id: str) -> None:
-        """An envelope has appeared or was replaced. Small files just written: read here, at once."""
-        if self.dispatcher.is_working_on(entry_id):
-            return  # that was we
-        try:
-            self.dispatcher.learn(self.spool.load(entry_id))
-        except NotFound:
-            self.dispatcher.forget(entry_id)
-        except (StoreError, OSError) as error:
-            self._log.error("entry cannot be read, left alone", reference=entry_id, reason=str(error))
-
-    def _look_through(self) -> None:
-        self._tasks.start(self.look(), "look through the spool")
-
     async def _off_loop(self, function: Any, *arguments: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._executor, function, *arguments)
 
@@ -231,8 +179,7 @@ class Courier:
     async def stop(self) -> None:
         """Take up no more letters, finish those in hand."""
         self._stopping.set()
-        if self._nudge is not None:
-            self._nudge.close()
+        await self._lookout.stop()
         await self.dispatcher.stop()
         await self._tasks.finish(10)
         self._executor.shutdown(wait=True)

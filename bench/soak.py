@@ -32,7 +32,7 @@ from bdmta.traffic.schedule import moments
 from bdmta.traffic.sizes import Shape
 from bdmta.traffic.target import Target, read_site
 from bdmta.traffic.wire import TlsSettings, tls_context
-from bench.flat import Row, kept_at_the_end, rows_of
+from bench.flat import Row, held_mb, kept_at_the_end, rows_of
 from bench.samples import Sampler
 from bench.site import Site, end_by_sigterm
 
@@ -65,7 +65,7 @@ def main() -> None:
         print(f"left in {top}; remove it when you like", flush=True)
     console = Console()
     report.show(outcome, console)
-    rows = rows_of(sampler.by_role, outcome.run.meter)
+    rows = rows_of(sampler.by_role, outcome.run.meter, outcome.checked_count)
     text = _table(asked, outcome, sampler, rows, site)
     print(text, flush=True)
     if asked.write:
@@ -113,7 +113,8 @@ def _table(asked: argparse.Namespace, outcome: report.Outcome, sampler: Sampler,
         f"{outcome.checked_count:,} promises checked, {len(outcome.faults)} faults. "
         f"CPU of the server {sampler.cpu_s * 1000 / max(1, run.answered):.1f} ms a letter, reading included. "
         f"Descriptors of folders and indexes that are kept open between letters, which are not judged, at the end: "
-        f"{kept_at_the_end(sampler.by_role) or 'none'}.",
+        f"{kept_at_the_end(sampler.by_role) or 'none'}. The letters that came meanwhile let an edge grow by "
+        f"{held_mb(outcome.checked_count):.1f} MB.",
         "", "| | second fifth | last fifth | |", "|---|---|---|---|",
     ]  # fmt: skip
     lines += [

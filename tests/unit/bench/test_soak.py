@@ -1,6 +1,8 @@
 """What `scripts/soak` calls flat, and that it sees what grows; the curves of growth in words."""
 
 import os
+from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import pytest
 
@@ -9,18 +11,22 @@ from bench.bars import bar_chart
 from bench.flat import kept_at_the_end, rows_of
 from bench.growth import times_a_decade
 from bench.samples import Sample, Sampler, kept_open, role
+from bench.soak import _PICTURE, _chart
 
 MINUTE = [number * 5.0 for number in range(60)]
 
 
-def grown(memory_mb=lambda at: 50.0, descriptors=lambda at: 100, threads=lambda at: 8, latency_s=lambda at: 0.02):
+def grown(
+    memory_mb=lambda at: 50.0, descriptors=lambda at: 100, threads=lambda at: 8, latency_s=lambda at: 0.02,
+    role="edge 0", letters=0,
+):  # fmt: skip
     """The names of the rows that are not flat."""
-    by_role = {"edge 0": [Sample(at, memory_mb(at), descriptors(at), threads(at), 1) for at in MINUTE]}
+    by_role = {role: [Sample(at, memory_mb(at), descriptors(at), threads(at), 1) for at in MINUTE]}
     meter = Meter()
     for at in MINUTE:
         for _ in range(20):
             meter.add_letter(at, latency_s(at), 5.0)
-    return {name for name, _, _, is_flat in rows_of(by_role, meter) if not is_flat}
+    return {name for name, _, _, is_flat in rows_of(by_role, meter, letters) if not is_flat}
 
 
 def test_what_is_flat_is_called_so():
@@ -42,6 +48,19 @@ def test_warming_up_is_no_growth():
 )
 def test_what_grows_is_named(what, grows, name):
     assert grown(**{what: grows}) == {name}
+
+
+def test_letters_held_let_an_edge_grow_and_nothing_else():
+    """Three letters a second in three mailboxes each, for 300 s: 2,700, of 1.1 KB."""
+
+    def by_letters(at, leaked_kb=0.0):
+        return 50 + at * 9 * (1.1 + leaked_kb) / 1000
+
+    assert grown(memory_mb=by_letters, letters=2700) == set()
+    assert grown(memory_mb=lambda at: 50 + at / 20, letters=2700) == {"edge 0: anonymous memory, MB"}
+    assert grown(memory_mb=lambda at: 50 + at / 15, letters=2700, role="office") == {"office: anonymous memory, MB"}
+    leaked = {leaked_kb: grown(memory_mb=lambda at: by_letters(at, leaked_kb), letters=2700) for leaked_kb in (1, 4)}  # noqa: B023
+    assert leaked == {1: set(), 4: {"edge 0: anonymous memory, MB"}}  # 20 minutes find a quarter of that
 
 
 def test_answers_that_become_slow_are_named():
@@ -129,6 +148,24 @@ def test_the_sampler_reads_what_is_open(tmp_path):
         for fd in fds:
             os.close(fd)
     assert (after.kept - before.kept, after.descriptors - before.descriptors) == (3, 2)
+
+
+def test_the_picture_has_memory_and_latency():
+    sampler, meter = Sampler(1), Meter()
+    sampler.by_role["edge 0"] = [Sample(at, 50.0, 100, 8, 1) for at in MINUTE]
+    for at in MINUTE:
+        meter.add_letter(at, 0.02 + at / 1000, 5.0)
+    drawn = ElementTree.fromstring(_chart(sampler, SimpleNamespace(meter=meter)))
+    assert [title.text for title in drawn.iter("{http://www.w3.org/2000/svg}title")] == [
+        "Anonymous memory of each process", "Answer to a letter",
+    ]  # fmt: skip
+    texts = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"edge 0", "p50", "p99"} <= set(texts)
+    assert [text for text in texts if text and text.startswith("scripts/soak, ")]
+
+
+def test_the_picture_is_the_checkouts_wherever_it_is_called():
+    assert _PICTURE.is_absolute() and _PICTURE.exists()
 
 
 def test_a_process_of_another_program_has_its_name():

@@ -13,6 +13,7 @@ from storage.maildir import create_folder, folder_dir
 from storage.quota import Quota
 from storage.spool import QueueEntry, Spool
 from storage.spool_entry import Target
+from storage.spool_progress import Progress
 
 _HANDFUL_COUNT = 50
 _DISK_FAILS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -38,8 +39,9 @@ def expand_entry(
     letter = spool.open_letter(entry.id)
     link = _Linker(letter, f"{spool.directory}/{entry.id}.msg", directory)
     batch_count = entry.batch_count or len(entry.targets)
-    done = min(spool.progress(entry), len(entry.targets))
-    place = spool.open_place(entry)
+    progress = Progress(spool, entry)
+    done = min(progress.count(), len(entry.targets))
+    place = progress.open_place()
     served_until, doubtful_until = _resumed(place.count(), done, batch_count) if is_resumed else (done, done)
     crossings: list[tuple[str, int]] = []
     while done < len(entry.targets):
@@ -59,17 +61,17 @@ def expand_entry(
             except (NotFound, StoreError, OSError) as error:
                 if isinstance(error, OSError) and error.errno in _DISK_FAILS:
                     raise
-                spool.note_failure(entry, position)
+                progress.note_failure(position)
         _sync(directory)
         done = min(done + batch_count, len(entry.targets))
         place.note(max(done, served_until))
         if done < len(entry.targets):
-            spool.note_progress(entry, done)
+            progress.note(done)
         for target in served:
             percent = quota.add(target.mailbox, letter.size_octets, 1, target.limit)
             if percent:
                 crossings.append((target.mailbox, percent))
-    return crossings, [entry.targets[position] for position in spool.failures(entry) if position < done]
+    return crossings, [entry.targets[position] for position in progress.failures() if position < done]
 
 
 def _resumed(count: int | None, done: int, batch_count: int) -> tuple[int, int]:

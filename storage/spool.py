@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import functools
 import itertools
 import os
 import re
@@ -30,7 +29,6 @@ __all__ = ["EntryLock", "QueueEntry", "QueueRecipient", "Spool", "Target"]
 T = TypeVar("T")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _EXPAND_PREFIX = "x-"
-_DONE_MAX_OCTETS = 4 << 20
 _serial = itertools.count()
 
 
@@ -64,39 +62,6 @@ class EntryLock:
 
     def __exit__(self, *unused: object) -> None:
         self.release()
-
-
-class Place:
-    """How many targets an attempt at an expansion has served, by a file that is never synced.
-
-    After `kill -9` it is exact, for the page cache outlives the process. After a reboot it says nothing: what it counts
-    may not have reached the disk.
-    """
-
-    def __init__(self, path: str, attempt: int) -> None:
-        self._held = HeldFd(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        self._attempt = attempt
-
-    def count(self) -> int | None:
-        """What was noted last; None when nothing was since the machine started, or by another attempt."""
-        words = os.pread(self._held.fd, 200, 0).split()
-        if len(words) != 3 or words[:2] != [str(self._attempt).encode(), _boot_id()] or not words[2].isdigit():
-            return None
-        return int(words[2])
-
-    def note(self, count: int) -> None:
-        """So many are served. Raises OSError."""
-        os.pwrite(self._held.fd, b"%d %s %012d\n" % (self._attempt, _boot_id(), count), 0)
-
-
-@functools.cache
-def _boot_id() -> bytes:
-    """Another one each time the machine starts."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-            return file.read().strip()
-    except OSError:
-        return b"unknown-%d" % os.getpid()  # then nobody but this process believes it
 
 
 class Spool:
@@ -293,45 +258,6 @@ class Spool:
             raise NotFound(f"there is no entry {entry_id} in the spool") from error
         except BlockingIOError as error:
             raise Locked(f"{path} is being worked on") from error
-
-    def note_progress(self, entry: QueueEntry, done_count: int) -> None:
-        """Record durably how many targets this attempt at an expansion has served. Raises OSError."""
-        self._note(entry, b"%d %d\n" % (entry.attempt, done_count))
-        fsync_dir(self.directory)
-
-    def note_failure(self, entry: QueueEntry, position: int) -> None:
-        """Record that this attempt could not serve a target; durable with the progress noted next. Raises OSError."""
-        self._note(entry, b"%d failed %d\n" % (entry.attempt, position))
-
-    def _note(self, entry: QueueEntry, line: bytes) -> None:
-        fd = os.open(f"{self.path(entry.id)}.done", os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(fd, line)
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-
-    def progress(self, entry: QueueEntry) -> int:
-        """How many targets this attempt has served for certain; 0 when nothing is recorded."""
-        return max((int(words[1]) for words in self._notes(entry) if len(words) == 2), default=0)
-
-    def failures(self, entry: QueueEntry) -> Sequence[int]:
-        """The positions of the targets that this attempt could not serve."""
-        return sorted({int(words[2]) for words in self._notes(entry) if len(words) == 3})
-
-    def _notes(self, entry: QueueEntry) -> Sequence[Sequence[bytes]]:
-        """The whole lines about this attempt: words, of which the last is a number."""
-        try:
-            with open(f"{self.path(entry.id)}.done", "rb") as file:
-                lines = [line.split() for line in file.read(_DONE_MAX_OCTETS).split(b"\n")[:-1]]
-        except OSError:
-            return []
-        mine = str(entry.attempt).encode()
-        return [words for words in lines if len(words) in (2, 3) and words[0] == mine and words[-1].isdigit()]
-
-    def open_place(self, entry: QueueEntry) -> Place:
-        """Where an expansion is within its batch, to be noted target by target. Raises OSError."""
-        return Place(f"{self.path(entry.id)}.at", entry.attempt)
 
     def sweep(self, older_s: float = 3600.0) -> int:
         """Remove what no entry owns and is older than `older_s`; how many files. Raises StoreError."""

@@ -14,6 +14,7 @@ import pytest
 from storage.clock import SystemClock
 from storage.quota import Quota
 from storage.spool import Spool
+from storage.spool_progress import Progress
 from storage.verify import verify_mailbox
 from tests.crash.store_child import MAILBOXES, mailbox, make, resume, step
 
@@ -197,8 +198,8 @@ def test_a_box_that_could_not_be_served_is_not_forgotten_over_a_kill(site: str) 
         shutil.rmtree(mailbox(site, 3))
         targets = tuple(Target(mailbox(site, n)) for n in range(MAILBOXES))
         _, ((lock, _),) = commit._store([Delivery(Letter.from_octets([b"X-Id: y\r\n\r\nend\r\n"]), targets)], ())
-        spool.note_failure(spool.load(lock.id), 3)  # what a process did that was killed after it
-        spool.open_place(spool.load(lock.id)).note(5)
+        Progress(spool, spool.load(lock.id)).note_failure(3)  # what a process did that was killed after it
+        Progress(spool, spool.load(lock.id)).open_place().note(5)
         lock.release()
         for number in (0, 1, 2, 4):
             os.link(f"{spool.directory}/{lock.id}.msg", f"{mailbox(site, number)}/new/1.a.mx,S=16,W=16")

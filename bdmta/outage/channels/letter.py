@@ -23,6 +23,7 @@ from storage.maildir import mailbox_dir, unique_name
 from storage.quota import LateQuota, Limit
 from storage.spool import EntryLock, QueueEntry, Spool
 from storage.spool_entry import Target
+from storage.spool_progress import Progress
 
 BATCH_COUNT = 5000
 _PAUSE_S = 0.02
@@ -60,7 +61,9 @@ class Letters:
                 if failed and job.attempts + 1 < _TRIES:
                     self._spool.update(replace(entry, targets=tuple(failed), attempt=entry.attempt + 1), lock)
                     raise ChannelError(f"{len(failed)} of {total} mailboxes could not be reached")
-                self._spool.note_progress(entry, len(entry.targets))  # killed before the receipt, nothing is looked for
+                Progress(self._spool, entry).note(
+                    len(entry.targets)
+                )  # killed before the receipt, nothing is looked for
         except (StoreError, OSError) as error:
             raise ChannelError(str(error)) from error
         lost = f", {len(failed)} could not be reached: {failed[0].mailbox}" if failed else ""

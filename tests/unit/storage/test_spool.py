@@ -13,6 +13,7 @@ from storage.letter import Letter
 from storage.maildirsize import Limit
 from storage.spool import QueueEntry, QueueRecipient, Spool, Target
 from storage.spool_entry import parse_entry, render_entry
+from storage.spool_progress import Progress
 
 LETTER = Letter.from_octets([b"To: b\r\n\r\nhello\r\n"])
 
@@ -99,13 +100,14 @@ def test_what_a_later_version_adds_is_kept() -> None:
 def test_the_progress_of_an_earlier_attempt_does_not_count(tmp_path: Path) -> None:
     spool = Spool(str(tmp_path), FakeClock())
     first = QueueEntry(id="x-1", sender="")
-    spool.note_progress(first, 500)
-    spool.note_progress(first, 1000)
-    assert spool.progress(first) == 1000
-    assert spool.progress(QueueEntry(id="x-1", sender="", attempt=1)) == 0
+    progress = Progress(spool, first)
+    progress.note(500)
+    progress.note(1000)
+    assert progress.count() == 1000
+    assert Progress(spool, replace(first, attempt=1)).count() == 0
     with open(tmp_path / "x-1.done", "a") as file:
         file.write("rubbish\n0 15")
-    assert spool.progress(first) == 1000
+    assert progress.count() == 1000
 
 
 def test_sweeping_takes_orphans_only_and_not_young_ones(tmp_path: Path) -> None:

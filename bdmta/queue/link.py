@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
-import socket
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -17,13 +16,20 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import aiosmtplib
-from aiosmtplib.errors import SMTPException, SMTPResponseException
+from aiosmtplib.errors import (
+    SMTPConnectResponseError,
+    SMTPException,
+    SMTPResponseException,
+    SMTPServerDisconnected,
+)
+from aiosmtplib.protocol import SMTPProtocol
 
 from bdmta.config.credentials import Login
 from bdmta.queue.conversation import Broken, Conversation, Reply
 from bdmta.queue.hops import Tls
 from bdmta.queue.outcome import Outcome, Result, by_reply, clean, deferred, failed
 
+_READY = 220
 _SERVICE_GONE = 421
 
 
@@ -113,11 +119,7 @@ class Link:
         shown = f"{host}[{address}]" if host != address else address
         link: Link | None = None
         try:
-            sock = await _connected(address, port, settings)
-            client = aiosmtplib.SMTP(
-                sock=sock, local_hostname=settings.helo, timeout=settings.reply_s, start_tls=False,
-                hostname=None, port=None,
-            )  # fmt: skip
+            client = await _connected(address, port, settings)
             link = cls(client, shown, settings)
             await link._greet()
             await link._secure(host, tls, use_tls=use_tls)
@@ -136,7 +138,12 @@ class Link:
 
     async def _greet(self) -> None:
         """The greeting has `reply_s` (RFC 5321 §4.5.3.2.1); EHLO, or HELO where that is not known."""
-        await self._client.connect()
+        protocol = self._client.protocol
+        if protocol is None:
+            raise SMTPServerDisconnected("the connection was lost")
+        greeting = await protocol.read_response(self._settings.reply_s)
+        if greeting.code != _READY:
+            raise SMTPConnectResponseError(greeting.code, greeting.message)
         try:
             await self._client.ehlo()
         except SMTPResponseException as error:
@@ -366,19 +373,16 @@ def _made_context(verify: bool, ca_file: str, stamp: int) -> ssl.SSLContext:
     return context
 
 
-async def _connected(address: str, port: int, settings: LinkSettings) -> socket.socket:
-    """A connected socket within `connect_s`. Raises OSError, TimeoutError."""
-    is_six = ":" in address
-    source = settings.source_v6 if is_six else settings.source_v4
-    sock = socket.socket(socket.AF_INET6 if is_six else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if source:
-            sock.bind((source, 0))
-        async with asyncio.timeout(settings.connect_s):
-            await asyncio.get_running_loop().sock_connect(sock, (address, port))
-    except BaseException:
-        sock.close()
-        raise
-    return sock
+async def _connected(address: str, port: int, settings: LinkSettings) -> aiosmtplib.SMTP:
+    """A client whose connection stands within `connect_s`; its greeting is to come. Raises OSError, TimeoutError.
+
+    `SMTP.connect` would start a task for the connection, wait for the greeting under the same time limit, and take half
+    as much processor time again.
+    """
+    client = aiosmtplib.SMTP(local_hostname=settings.helo, timeout=settings.reply_s, start_tls=False)
+    source = settings.source_v6 if ":" in address else settings.source_v4
+    async with asyncio.timeout(settings.connect_s):
+        client.transport, client.protocol = await asyncio.get_running_loop().create_connection(
+            SMTPProtocol, address, port, local_addr=(source, 0) if source else None
+        )
+    return client

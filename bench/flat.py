@@ -29,9 +29,10 @@ def rows_of(by_role: Mapping[str, list[Sample]], meter: Meter, letters: int = 0)
         if len(samples) < 10:
             continue
         share, more_mb = EDGE_MEMORY if name.startswith("edge") else MEMORY
+        largest = f" of the largest of {samples[-1].processes}" if samples[-1].processes > 1 else ""
         more_mb += held_mb(letters) if name.startswith("edge") else 0.0
         for what, number, bounds in (
-            ("anonymous memory, MB", "anonymous_mb", (share, more_mb)),
+            (f"anonymous memory{largest}, MB", "judged_mb", (share, more_mb)),
             ("descriptors", "descriptors", DESCRIPTORS),
             ("threads", "threads", THREADS),
         ):

@@ -34,6 +34,12 @@ class Sample:
     threads: int
     processes: int
     kept: int = 0
+    largest_mb: float = 0.0
+
+    @property
+    def judged_mb(self) -> float:
+        """The memory of its largest process: of four workers two may idle until a burst comes, and then fill up."""
+        return self.largest_mb or self.anonymous_mb
 
 
 @dataclass
@@ -75,7 +81,8 @@ class Sampler:
         at_s = time.monotonic() - self._start
         for name, rows in found.items():
             octets, descriptors, threads, kept = (sum(column) for column in zip(*rows, strict=True))
-            self.by_role[name].append(Sample(at_s, octets / 1e6, descriptors, threads, len(rows), kept))
+            largest_mb = max(row[0] for row in rows) / 1e6
+            self.by_role[name].append(Sample(at_s, octets / 1e6, descriptors, threads, len(rows), kept, largest_mb))
 
 
 def _open_paths(pid: int) -> list[str]:

@@ -13,6 +13,7 @@ import datetime
 import os
 import sys
 import tempfile
+from itertools import chain
 from pathlib import Path
 
 from rich.console import Console
@@ -36,6 +37,8 @@ from bench.flat import Row, held_mb, kept_at_the_end, rows_of
 from bench.samples import Sampler
 from bench.site import Site, end_by_sigterm
 
+BURST = 150
+"""So many letters at once to begin with, so that pools of threads are full before anything is judged."""
 _DOMAIN = "binhduong.gov.vn"
 _PICTURE = Path(__file__).parents[1] / "docs" / "soak.svg"
 _CORPUS = Path(__file__).parents[1] / "tests" / "corpus" / "letters"
@@ -89,9 +92,8 @@ async def _traffic(site: Site, asked: argparse.Namespace) -> report.Outcome:
     letters = Mix(site.accounts, read_mix("office"), composer, "soak", asked.seed, corpus).letters()
     duration_s = asked.minutes * 60
     readers = {kind: int(count) for kind, _, count in (item.partition("=") for item in asked.readers.split(","))}
-    pace = Pace(
-        duration_s, moments=moments(asked.rate, duration_s, asked.seed), readers=readers, slot_s=5.0, idle_s=20.0
-    )
+    due = chain((0.0,) * BURST, moments(asked.rate, duration_s, asked.seed))
+    pace = Pace(duration_s, moments=due, readers=readers, slot_s=5.0, idle_s=20.0)
     running = Run(target, letters, pace, Ledger("soak"), clock, asked.seed)
     with progress(Console(stderr=True), duration_s) as tick:
         await running(tick)

@@ -63,6 +63,20 @@ def test_letters_held_let_an_edge_grow_and_nothing_else():
     assert leaked == {1: set(), 4: {"edge 0: anonymous memory, MB"}}  # 20 minutes find a quarter of that
 
 
+def workers(mb_of_each):
+    """Whether four workers, each of so much at a time, are flat."""
+    samples = [Sample(at, sum(mb_of_each(at)), 16, 4, 4, 0, max(mb_of_each(at))) for at in MINUTE]
+    meter = Meter()
+    meter.add_letter(0.0, 0.02, 5.0)
+    meter.add_letter(299.0, 0.02, 5.0)
+    return {name for name, _, _, is_flat in rows_of({"worker": samples}, meter) if not is_flat}
+
+
+def test_workers_that_were_idle_may_become_like_the_others():
+    assert workers(lambda at: (32, 32, 23 if at < 150 else 32, 23 if at < 150 else 32)) == set()
+    assert workers(lambda at: (23, 23, 23, 32 + at / 20)) == {"worker: anonymous memory of the largest of 4, MB"}
+
+
 def test_answers_that_become_slow_are_named():
     assert grown(latency_s=lambda at: 0.02 + at / 2000) == {
         "answer to a letter, p50, ms", "answer to a letter, p99, ms",

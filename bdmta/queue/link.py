@@ -242,7 +242,8 @@ class Link:
                 await self._answer(talk, b"")
                 return outcomes, False
             if has_any:
-                outcomes = _decided(outcomes, by_reply(code, text, self.host))
+                refusal = by_reply(code, text, self.host, knows_dsn=self.offers("dsn"), tls=self.tls)
+                outcomes = _decided(outcomes, refusal)
             return await self._abandon(talk, outcomes), False
         except (Broken, TimeoutError, LinkError):
             if len(outcomes) < len(mail.to) or any(outcome.result is Result.SENT for outcome in outcomes):
@@ -263,7 +264,7 @@ class Link:
         return found
 
     def _outcome(self, code: int, text: str) -> Outcome:
-        return replace(by_reply(code, text, self.host, is_last=True), knows_dsn=self.offers("dsn"), tls=self.tls)
+        return by_reply(code, text, self.host, is_last=True, knows_dsn=self.offers("dsn"), tls=self.tls)
 
     def _cannot(self, mail: Mail, outgoing: Any) -> Outcome | None:
         """What this host has said it will not take."""
@@ -306,10 +307,10 @@ class Link:
         except (Broken, OSError, TimeoutError) as error:
             talk.close()
             text = clean(str(error)) or type(error).__name__
-            return deferred("4.4.2", f"no reply to the letter: {text}", self.host)
+            return replace(deferred("4.4.2", f"no reply to the letter: {text}", self.host), tls=self.tls)
         if code == _SERVICE_GONE:
             talk.close()
-        return by_reply(code, text, self.host, is_last=True)
+        return self._outcome(code, text)
 
     async def _abandon(self, talk: Conversation, outcomes: list[Outcome]) -> list[Outcome]:
         """End a transaction that sends nothing, so that the next can begin."""
@@ -335,9 +336,7 @@ def _needs_utf8(mail: Mail, outgoing: Any) -> bool:
 
 def _decided(outcomes: Sequence[Outcome], letter: Outcome) -> list[Outcome]:
     """The letter's own reply is that of every recipient accepted before (RFC 5321 §3.3)."""
-    return [
-        replace(letter, knows_dsn=o.knows_dsn, tls=o.tls) if o.result is Result.SENT else o for o in outcomes
-    ]  # fmt: skip
+    return [letter if outcome.result is Result.SENT else outcome for outcome in outcomes]
 
 
 def _unusable(error: BaseException, host: str) -> Outcome:

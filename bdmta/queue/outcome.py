@@ -41,7 +41,9 @@ def clean(text: str) -> str:
     return _CONTROL.sub(" ", text).strip()[:MAX_REPLY_CHARACTERS]
 
 
-def by_reply(code: int, text: str, host: str, *, is_last: bool = False) -> Outcome:
+def by_reply(
+    code: int, text: str, host: str, *, is_last: bool = False, knows_dsn: bool = False, tls: str = ""
+) -> Outcome:
     """The outcome that an SMTP reply means (RFC 5321 §4.2.1): 2yz sent if it `is_last`, 5yz failed, else later.
 
     A reply that belongs to none of these, or one class of code with another class of enhanced status, is taken by its
@@ -49,10 +51,12 @@ def by_reply(code: int, text: str, host: str, *, is_last: bool = False) -> Outco
     """
     words = clean(text)
     if 200 <= code < 300 and is_last:
-        return Outcome(Result.SENT, code, _status(words, "2.0.0"), f"{code} {words}", host)
-    if 500 <= code < 600:
-        return Outcome(Result.FAILED, code, _status(words, "5.0.0"), f"{code} {words}", host)
-    return Outcome(Result.DEFERRED, code, _status(words, "4.0.0"), f"{code} {words}", host)
+        result, status = Result.SENT, "2.0.0"
+    elif 500 <= code < 600:
+        result, status = Result.FAILED, "5.0.0"
+    else:
+        result, status = Result.DEFERRED, "4.0.0"
+    return Outcome(result, code, _status(words, status), f"{code} {words}", host, False, knows_dsn, tls)
 
 
 def deferred(status: str, text: str, host: str = "", *, hop_failed: bool = False) -> Outcome:

@@ -51,15 +51,18 @@ class Outgoing:
             left = 0
 
     def data(self) -> Iterator[bytes]:
-        """The octets as DATA has them: dots doubled, ended by CRLF and the dot (RFC 5321 §4.5.2)."""
+        """The octets as DATA has them: dots doubled, ended by CRLF and the dot (RFC 5321 §4.5.2).
+
+        In few blocks, for each is a packet and a wakeup of the other side: a small letter is one, signature and dot
+        included.
+        """
         rest = b""
         for block in self.octets():
-            rest += block
-            end = rest.rfind(b"\n") + 1
-            if end:
+            if len(rest) >= BLOCK_OCTETS and (end := rest.rfind(b"\n") + 1):
                 yield _stuffed(rest[:end])
                 rest = rest[end:]
-        yield (_stuffed(rest) + b"\r\n.\r\n") if rest else b".\r\n"
+            rest += block
+        yield _stuffed(rest) + (b".\r\n" if rest.endswith(b"\n") or not rest else b"\r\n.\r\n")
 
     def with_head(self, *fields: bytes) -> Outgoing:
         """The same with `fields` on top: a signature, Delivered-To."""

@@ -28,9 +28,9 @@ class Entering:
     """An entry on its way into the spool. Nothing here is synced: the record is. Raises OSError, Conflict."""
 
     def __init__(self, spool: Spool, entry: QueueEntry, tag: str) -> None:
+        self._directory = spool.directory
         self._path = spool.path(entry.id)
-        self._aside = f"{spool.directory}/.{entry.id}.tmp"
-        self._made: list[str] = []
+        self._is_whole = self._has_letter = False
         self.id = entry.id
         self.envelope = render_entry(replace(entry, more={**entry.more, TAG: tag}))
 
@@ -38,30 +38,31 @@ class Entering:
         """The whole entry in one file, the letter below its envelope: nobody else has this letter."""
         if os.path.lexists(f"{self._path}.env"):
             raise Conflict(f"the spool has an entry {self.id} already")
-        return self._write(Letter([self.envelope, *letter.pieces]))
+        self._is_whole = True
+        return self._file(Letter([self.envelope, *letter.pieces]))
 
-    def _write(self, octets: Letter) -> HeldFd:
-        held = HeldFd(os.open(self._aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        self._made.append(self._aside)
+    def _file(self, octets: Letter) -> HeldFd:
+        """Without a name yet: nobody who works in the directory waits while the file is made."""
+        held = open_unnamed(self._directory)
         octets.write_to(held.fd)
         return held
 
     def give(self, file: HeldFd) -> None:
         """The entry exists from here on; its record must be durable. `file`: the letter's, or what `open` gave."""
-        if not self._made:
-            try:
+        try:
+            if not self._is_whole:
                 file.link(f"{self._path}.msg")
-            except FileExistsError as error:
-                raise Conflict(f"the spool has an entry {self.id} already") from error
-            self._made.append(f"{self._path}.msg")
-            self._write(Letter([self.envelope]))
-        os.rename(self._aside, f"{self._path}.env")
+                self._has_letter = True
+                file = self._file(Letter([self.envelope]))
+            file.link(f"{self._path}.env")
+        except FileExistsError as error:
+            raise Conflict(f"the spool has an entry {self.id} already") from error
 
     def take_back(self) -> None:
-        """Remove what was named; the envelope's name comes last, and is never given in vain."""
-        for name in self._made:
+        """Remove the letter's name, if it was given; the envelope's comes last, and is never given in vain."""
+        if self._has_letter:
             with suppress(OSError):
-                os.unlink(name)
+                os.unlink(f"{self._path}.msg")
 
 
 def tag_of_entry(entry: QueueEntry) -> str:

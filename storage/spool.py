@@ -106,7 +106,7 @@ class Spool:
             except FileExistsError as error:
                 raise Conflict(f"the spool has an entry {entry.id} already") from error
             try:
-                os.rename(temporary, f"{path}.env")  # who waits for new entries hears of renames alone
+                os.rename(temporary, f"{path}.env")
             except OSError:
                 os.unlink(f"{path}.msg")
                 raise

@@ -1,6 +1,6 @@
 """Hear of new and changed entries of the spool as they happen, by inotify.
 
-Of renames alone: an envelope gets its name by one, always, and letters, removals and files on their way wake nobody.
+Of names that appear: by a link for a new entry, by a rename for a changed envelope; removals wake nobody.
 What somebody else removes is found missing when its time comes, or when the courier looks through the spool.
 """
 
@@ -12,7 +12,7 @@ import os
 import struct
 from collections.abc import Callable
 
-_MOVED_TO, _OVERFLOW = 0x80, 0x4000
+_MOVED_TO, _CREATE, _OVERFLOW = 0x80, 0x100, 0x4000
 _HEAD = struct.Struct("iIII")
 
 
@@ -29,7 +29,7 @@ class Nudge:
         self._fd: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
         if self._fd < 0:
             return
-        if libc.inotify_add_watch(self._fd, os.fsencode(folder), _MOVED_TO) < 0:
+        if libc.inotify_add_watch(self._fd, os.fsencode(folder), _MOVED_TO | _CREATE) < 0:
             self.close()
             return
         asyncio.get_running_loop().add_reader(self._fd, self._drain)

@@ -1,4 +1,4 @@
-"""`scripts/bench all`: each part in a process of its own, one after the other, for an hour and more.
+"""`scripts/bench all`: each part in a process of its own, one after the other, for half an hour and more.
 
 Before the first: is there room for what they leave behind? A part that fails, hangs or dies stops no other; servers that it left
 running are ended before the next begins, so that each finds its ports free and the machine to itself. The parts that fail are named

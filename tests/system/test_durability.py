@@ -39,6 +39,7 @@ class Trace:
         return self
 
     def __exit__(self, *unused):
+        time.sleep(0.3)  # the write of the answer that we have read may not have returned yet
         self._strace.terminate()
         self._strace.wait(20)
         self._strace.stderr.close()

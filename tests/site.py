@@ -29,9 +29,15 @@ _PORTS = {
 }
 
 
+_LOWEST_BASE, _BASES = 10_000, 216  # the last one's ports lie below 32768, from where clients get theirs
+
+
 def free_base_port() -> int:
-    """A base port all of whose service ports are free now."""
-    for base in range(20000 + os.getpid() % 200 * 100, 60000, 1100):
+    """A base port all of whose service ports are free now; of two pytest workers each has every second one."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 2
+    start = os.getpid() % (_BASES // 2)
+    for step in range(_BASES // 2):
+        base = _LOWEST_BASE + ((start + 7 * step) % (_BASES // 2) * 2 + worker) * 100
         try:
             for offset in (*_PORTS.values(), 24, 81):
                 with socket.socket() as probe:

@@ -34,6 +34,7 @@ def faults(shim: Path, *arguments: str) -> tuple[int, str]:
     [
         ("delivery", 13),
         ("queue hand-over", 5),
+        ("queue hand-over by the journal", 7),
         ("APPEND", 41),
         ("delivery by the journal", 9),
         ("APPEND by the journal", 61),

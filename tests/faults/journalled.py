@@ -6,6 +6,7 @@ A restart replays as after a reboot, whatever ended the process: that is the har
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,18 @@ from storage.clock import SystemClock
 from storage.errors import StoreError
 from storage.journal import Journal, Placement
 from storage.journal_replay import replay_all
+from storage.journal_spool import settle_removed, tag_of_entry
 from storage.letter import Letter
 from storage.settling import Settling
-from storage.spool_entry import Target
-from tests.faults.operations import InBox, Operation, Say, letter_of
+from storage.spool import Spool
+from storage.spool_entry import QueueEntry, QueueRecipient, Target
+from tests.faults.operations import InBox, Operation, Queue, Say, letter_of
 
 
-def journal_of(root: Path) -> Journal:
+def journal_of(root: Path, spool: Spool | None = None) -> Journal:
     return Journal(
         str(root / "journal"), "0", mail_root=str(root / "mail"), tmp_dir=str(root / "mail/.incoming"), host="mx",
-        clock=SystemClock(), boot="one", segment_min_octets=32 << 10, segment_max_octets=32 << 10,
+        clock=SystemClock(), boot="one", segment_min_octets=32 << 10, segment_max_octets=32 << 10, spool=spool,
     )  # fmt: skip
 
 
@@ -167,4 +170,47 @@ class JournalAppend(InBox):
         return complaints
 
 
-JOURNALLED: tuple[Operation, ...] = (JournalDelivery(), JournalAppend(), YoungMove(), YoungExpunge())
+class JournalQueue(Queue):
+    """A letter for outside in one file with its envelope: entered, tried in vain, sent and settled."""
+
+    name = "queue hand-over by the journal"
+
+    def prepare(self, root: Path) -> None:
+        super().prepare(root)
+        (root / "journal").mkdir(exist_ok=True)
+
+    def run(self, root: Path, say: Say) -> None:
+        spool = Spool(str(root / "queue"), SystemClock())
+        journal = journal_of(root, spool)
+        letter = letter_of("one")
+        entry = QueueEntry(id="e1", sender="", recipients=(QueueRecipient("a@b.vn"),), letter=letter)
+        placement = Placement(letter, (), entry)
+        journal.write([placement])
+        if placement.error is not None:
+            raise placement.error
+        if spool.list() != ["e1"]:
+            raise StoreError("given back for the first form")
+        say("queued")
+        with spool.lock("e1") as lock:
+            entry, _ = spool.open_locked(lock)
+            spool.update(replace(entry, attempt=1), lock)
+            say("tried")
+        with spool.lock("e1"):
+            say("sending")
+            spool.discard("e1")
+            settle_removed(spool, str(root / "journal"), [(tag_of_entry(entry), "e1")])
+            say("sent")
+
+    def recover(self, root: Path) -> None:
+        spool = Spool(str(root / "queue"), SystemClock())
+        replay_all(str(root / "journal"), str(root / "mail"), str(root / "mail/.incoming"), "two", spool)
+        spool.sweep(older_s=-1.0)
+
+    def check(self, root: Path, said: list[str]) -> list[str]:
+        """Until its removal is settled an entry comes back as it came, without its attempts (decision 0029)."""
+        if "sending" in said and "sent" not in said:
+            said = ["queued", "sending"]
+        return super().check(root, said)
+
+
+JOURNALLED: tuple[Operation, ...] = (JournalQueue(), JournalDelivery(), JournalAppend(), YoungMove(), YoungExpunge())

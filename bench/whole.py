@@ -26,7 +26,7 @@ from bench.process import descendants
 
 Say = Callable[[str], None]
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2): whoever is orphaned below this process becomes its child, not init's
-_LIMIT_S = 5400.0  # of one part; the longest takes a third of it
+_LIMIT_S = 5400.0  # of one part; the longest takes a ninth of it
 _REST_S = of(60.0, 0.0)
 _AFTER_REST = ("latency", "group", "send", "outage", "backup")
 """These make files by the thousand. For a minute after many were deleted ext4 passes over each of their inodes, one by one."""
